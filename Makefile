@@ -1,0 +1,74 @@
+# CoworkAI. `make help` lists the targets; each does its own set-up.
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+SHELL := /bin/sh
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+OURS := libs/common libs/local services/ingest services/runner services/insights services/partner-api
+EDITABLE := $(foreach p,$(OURS),-e $(p))
+NO_EMIT := $(foreach p,common ingest insights local partner-api runner,--no-emit-package coworkai-$(p))
+# uv from the PATH when there is one, else a copy inside the environment.
+UV := $(shell command -v uv 2>/dev/null || echo $(BIN)/uv)
+COMPILE := $(UV) pip compile pyproject.toml --quiet --universal --generate-hashes --python-version 3.11 \
+	--no-emit-index-url --no-header $(NO_EMIT)
+
+$(BIN)/python:
+	@command -v uv >/dev/null 2>&1 && uv venv --quiet --allow-existing --python $(PYTHON) $(VENV) || \
+		{ $(PYTHON) -m venv $(VENV) && $(BIN)/python -m pip install --quiet --disable-pip-version-check uv; }
+
+$(VENV)/.runtime: $(BIN)/python requirements.lock $(foreach p,$(OURS),$(p)/pyproject.toml)
+	@echo "Installing CoworkAI into $(VENV) ..."
+	@VIRTUAL_ENV=$(VENV) $(UV) pip install --quiet --require-hashes -r requirements.lock
+	@VIRTUAL_ENV=$(VENV) $(UV) pip install --quiet --no-deps $(EDITABLE)
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.runtime requirements-dev.lock
+	@echo "Installing the test tools into $(VENV) ..."
+	@VIRTUAL_ENV=$(VENV) $(UV) pip install --quiet --require-hashes -r requirements-dev.lock
+	@touch $@
+
+.PHONY: help setup demo up test check unit integration chaos bench lock docs clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: $(VENV)/.runtime ## Make the virtual environment with what CoworkAI needs to run
+
+demo: setup ## A sample organisation's two weeks, from telemetry to reports
+	@$(BIN)/coworkai demo
+
+up: setup ## The four services and the bus on this machine, until Ctrl-C
+	@$(BIN)/coworkai up
+
+test: check unit ## Everything CI runs: the checks, then the tests
+
+check: $(VENV)/.dev ## Formatting, lint, strict types, import contracts, generated docs
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+	@$(BIN)/python -m coworkai.common.schemas --check docs/schemas
+
+unit: $(VENV)/.dev ## The test suite without the checks
+	@$(BIN)/python -m pytest -m "not integration and not chaos"
+
+integration: $(VENV)/.dev ## Against SeaweedFS, PostgreSQL, the Pub/Sub emulator and Apache Spark
+	@$(BIN)/python -m pytest -m integration
+
+chaos: $(VENV)/.dev ## The long kill -9 runs
+	@$(BIN)/python -m pytest -m chaos
+
+bench: $(VENV)/.dev ## The speed and memory table, as ratios; JSON in bench-results/
+	@$(BIN)/python -m benchmarks
+
+lock: $(BIN)/python ## Resolve the lock files again
+	@$(COMPILE) --output-file requirements.lock
+	@$(COMPILE) --group dev --constraint requirements.lock --output-file requirements-dev.lock
+
+docs: $(VENV)/.dev ## Write the generated documents again
+	@$(BIN)/python -m coworkai.common.schemas docs/schemas
+
+clean: ## Remove the environment and caches
+	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
