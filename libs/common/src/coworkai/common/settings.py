@@ -1,0 +1,183 @@
+"""Settings every service shares, from environment variables prefixed `COWORKAI_`.
+
+One frozen object a service, built once in its `app.py` by `load`, passed in from there. Every default works
+embedded; in cloud mode nothing secret and no place of data has a default. Secrets are never printed: a bad
+setting is reported by its name and what is wrong with it, without its value.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import contextlib
+import os
+import secrets
+import tempfile
+from enum import StrEnum
+from pathlib import Path
+from typing import Self, TypeVar
+
+from pydantic import AliasChoices, Field, SecretStr, ValidationError, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from coworkai.common.errors import SettingsError
+
+ENV_PREFIX = "COWORKAI_"
+MASTER_KEY_BYTES = 32
+GOOGLE_JWKS_URL = "https://www.googleapis.com/oauth2/v3/certs"
+GOOGLE_ISSUER = "https://accounts.google.com"
+
+
+class Mode(StrEnum):
+    LOCAL = "local"
+    CLOUD = "cloud"
+
+
+class LogFormat(StrEnum):
+    JSON = "json"
+    TEXT = "text"
+
+
+class CommonSettings(BaseSettings):
+    """What every service needs. Raises pydantic's ValidationError; `load` turns it into SettingsError."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=ENV_PREFIX,
+        frozen=True,
+        extra="ignore",
+        hide_input_in_errors=True,
+        validate_default=False,
+        validate_by_name=True,
+    )
+
+    mode: Mode = Field(default=Mode.LOCAL, description="local (embedded) or cloud")
+    data_dir: Path = Field(
+        default=Path("data"), description="folder of everything embedded: lake, stores, keys, logs"
+    )
+    lake_uri: str = Field(
+        default_factory=lambda data: str(data["data_dir"] / "lake"),
+        description="root of the lake: folder, gs:// or s3://",
+    )
+    storage_options: dict[str, str] = Field(
+        default_factory=dict, description="object store options, as a JSON object"
+    )
+    control_url: str = Field(
+        default_factory=lambda data: f"sqlite:///{data['data_dir'] / 'control.db'}",
+        description="control-plane store: sqlite:/// or postgresql+psycopg://",
+    )
+    master_key: SecretStr | None = Field(
+        default=None, description="base64 of 32 bytes that every tenant's keys derive from"
+    )
+    project: str = Field(default="local", description="Google Cloud project of the topics and traces")
+    bus_url: str = Field(
+        default_factory=lambda data: (
+            "https://pubsub.googleapis.com" if data["mode"] is Mode.CLOUD else "http://127.0.0.1:8085"
+        ),
+        description="base of Pub/Sub's REST API: Google's, the emulator's or the embedded bus's",
+    )
+    push_auth: bool = Field(
+        default_factory=lambda data: data["mode"] is Mode.CLOUD,
+        description="verify the OIDC token of every push",
+    )
+    push_audience: str | None = Field(default=None, description="audience of the push subscriptions' tokens")
+    push_service_account: str | None = Field(
+        default=None, description="e-mail of the service account that signs pushes"
+    )
+    push_jwks_url: str = Field(default=GOOGLE_JWKS_URL, description="public keys of the token's issuer")
+    push_issuer: str = Field(default=GOOGLE_ISSUER, description="issuer of the tokens")
+    host: str = Field(
+        default_factory=lambda data: "0.0.0.0" if data["mode"] is Mode.CLOUD else "127.0.0.1",  # noqa: S104
+        description="address to listen on",
+    )
+    port: int = Field(
+        default=8080,
+        ge=0,
+        le=65535,
+        validation_alias=AliasChoices(f"{ENV_PREFIX}PORT", "PORT"),
+        description="port to listen on; Cloud Run's PORT is honoured",
+    )
+    listen_fd: int | None = Field(
+        default=None,
+        description="inherited listening socket, instead of host and port (set by `coworkai up`)",
+    )
+    shutdown_grace_s: int = Field(
+        default=8, ge=1, description="seconds that requests in flight get at shutdown"
+    )
+    log_format: LogFormat = Field(default=LogFormat.JSON, description="json (Cloud Logging's fields) or text")
+    log_level: str = Field(
+        default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="least severity logged"
+    )
+    otlp_endpoint: str | None = Field(default=None, description="OTLP/HTTP collector of traces and metrics")
+
+    @model_validator(mode="after")
+    def _cloud_has_no_defaults(self) -> Self:
+        if self.push_auth and not (self.push_audience and self.push_service_account):
+            raise ValueError("push_auth needs push_audience and push_service_account")
+        if self.mode is Mode.LOCAL:
+            return self
+        needed = ("lake_uri", "control_url", "master_key")
+        missing = [name for name in needed if name not in self.model_fields_set]
+        if missing:
+            names = ", ".join(f"{ENV_PREFIX}{name.upper()}" for name in missing)
+            raise ValueError(f"cloud mode needs {names}")
+        if not self.push_auth:
+            raise ValueError("push_auth cannot be off in cloud mode")
+        return self
+
+    def master_key_bytes(self) -> bytes:
+        """The 32 bytes that every key derives from.
+
+        In local mode, without one in the settings, a random key is made once and kept in
+        `<data_dir>/master.key`, readable by its owner only. Raises SettingsError for a key that is none.
+        """
+        if self.master_key is not None:
+            return _decode_key(self.master_key.get_secret_value(), f"{ENV_PREFIX}MASTER_KEY")
+        return _kept_key(self.data_dir / "master.key")
+
+
+S = TypeVar("S", bound=CommonSettings)
+
+
+def load(settings: type[S]) -> S:
+    """The service's settings from the environment.
+
+    Raises SettingsError with one line that names what is missing or wrong, never its value.
+    """
+    try:
+        return settings()
+    except ValidationError as error:
+        problems = "; ".join(
+            ": ".join([*(str(part) for part in problem["loc"]), problem["msg"].removeprefix("Value error, ")])
+            for problem in error.errors(include_input=False, include_url=False, include_context=False)
+            if problem["type"] != "default_factory_not_called"
+        )
+        raise SettingsError(problems, remedy=f"set the {ENV_PREFIX}* environment variables") from None
+
+
+def _decode_key(text: str, where: str) -> bytes:
+    try:
+        key = base64.b64decode(text.strip(), validate=True)
+    except binascii.Error:
+        key = b""
+    if len(key) != MASTER_KEY_BYTES:
+        raise SettingsError(
+            f"{where} is not base64 of {MASTER_KEY_BYTES} bytes", remedy="make one: openssl rand -base64 32"
+        )
+    return key
+
+
+def _kept_key(path: Path) -> bytes:
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # Services start at the same moment: whoever links its file first has made the key for all.
+        descriptor, scratch = tempfile.mkstemp(dir=path.parent, prefix=".master-")
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(base64.b64encode(secrets.token_bytes(MASTER_KEY_BYTES)))
+                file.flush()
+                os.fsync(file.fileno())
+            with contextlib.suppress(FileExistsError):
+                os.link(scratch, path)
+        finally:
+            Path(scratch).unlink()
+    return _decode_key(path.read_text(encoding="ascii"), str(path))
