@@ -1,0 +1,557 @@
+"""The control plane: tenants and their policies, ingest keys, dirty days, log cursors and leases.
+
+One small relational store, SQLite on one machine and PostgreSQL in the cloud, chosen by URL.
+
+Invariants:
+- a log cursor moves in the same transaction as the dirty marks it stands for, and only forward;
+- a mark only ever rises, and a stage clears up to the mark that it pinned: what came meanwhile stays dirty;
+- a lease's fence rises with every new holder, and nobody but the holder of the newest fence clears marks.
+
+All times are aware UTC. A store that does not answer raises StorageUnavailable.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+import sqlite3
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+from zoneinfo import available_timezones
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Connection,
+    Date,
+    Engine,
+    ForeignKey,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Row,
+    String,
+    Table,
+    TypeDecorator,
+    and_,
+    create_engine,
+    event,
+    make_url,
+    select,
+    text,
+    update,
+)
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import Dialect
+from sqlalchemy.exc import DBAPIError
+
+from coworkai.common.clock import Clock, utc_now
+from coworkai.common.errors import LeaseLost, SettingsError, StorageUnavailable, Terminal
+
+BUSY_TIMEOUT_S = 30
+FIRST_RETRY = timedelta(minutes=1)
+LAST_RETRY = timedelta(hours=6)
+INGEST_KEY_PREFIX = "cwi_"
+_KEY_ID_CHARS = 16
+_SALT_BYTES = 16
+_SCHEMA_LOCK = 0x636F776F
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class Identity(StrEnum):
+    """How a tenant's `user_id` is stored: as a keyed token, or as sent (never in cloud mode)."""
+
+    TOKEN = "token"  # noqa: S105 - a policy's name, no secret
+    PLAIN = "plain"
+
+
+class Capture(StrEnum):
+    """What of keystrokes or clipboard is kept: tokenised text, counts by class, or identity and date only."""
+
+    TEXT = "text"
+    COUNTS = "counts"
+    OFF = "off"
+
+
+class Stage(StrEnum):
+    """A stage of the runner; its dirty dates are UTC event dates for Silver and local dates for stage 1."""
+
+    SILVER = "silver"
+    STAGE1 = "stage1"
+
+
+@dataclass(frozen=True, slots=True)
+class Tenant:
+    """`key_salt` is made once; `min_group` is the smallest group that aggregates are published of."""
+
+    tenant_id: str
+    active: bool
+    identity: Identity
+    capture_keystrokes: Capture
+    capture_clipboard: Capture
+    time_zone: str
+    min_group: int
+    key_salt: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class DirtyDay:
+    """A date to compute again. `mark` is what a run pins; `attempts` failed runs so far."""
+
+    tenant_id: str
+    stage: Stage
+    date: date
+    mark: int
+    attempts: int
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """The right to compute a tenant until `expires_at`; `fence` orders all holders there ever were."""
+
+    tenant_id: str
+    holder: str
+    fence: int
+    expires_at: datetime
+
+
+class _Instant(TypeDecorator[datetime]):
+    """An aware UTC time as integer microseconds, the same in both databases."""
+
+    impl = BigInteger
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> int | None:
+        return None if value is None else (value - _EPOCH) // timedelta(microseconds=1)
+
+    def process_result_value(self, value: int | None, dialect: Dialect) -> datetime | None:
+        return None if value is None else _EPOCH + timedelta(microseconds=value)
+
+
+metadata = MetaData()
+_tenants = Table(
+    "tenants",
+    metadata,
+    Column("tenant_id", String(63), primary_key=True),
+    Column("active", Boolean, nullable=False),
+    Column("identity", String(16), nullable=False),
+    Column("capture_keystrokes", String(16), nullable=False),
+    Column("capture_clipboard", String(16), nullable=False),
+    Column("time_zone", String(64), nullable=False),
+    Column("min_group", Integer, nullable=False),
+    Column("key_salt", LargeBinary, nullable=False),
+    Column("created_at", _Instant, nullable=False),
+)
+_ingest_keys = Table(
+    "ingest_keys",
+    metadata,
+    Column("key_id", String(_KEY_ID_CHARS), primary_key=True),
+    Column("tenant_id", ForeignKey(_tenants.c.tenant_id), nullable=False, index=True),
+    Column("secret_digest", LargeBinary, nullable=False),
+    Column("created_at", _Instant, nullable=False),
+    Column("revoked_at", _Instant),
+)
+_cursors = Table(
+    "log_cursors",
+    metadata,
+    Column("table_id", String(128), primary_key=True),
+    Column("version", BigInteger, nullable=False),
+)
+_dirty = Table(
+    "dirty_days",
+    metadata,
+    Column("tenant_id", String(63), primary_key=True),
+    Column("stage", String(16), primary_key=True),
+    Column("date", Date, primary_key=True),
+    Column("mark", BigInteger, nullable=False),
+    Column("done", BigInteger, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("not_before", _Instant, nullable=False),
+)
+_leases = Table(
+    "leases",
+    metadata,
+    Column("tenant_id", String(63), primary_key=True),
+    Column("holder", String(256), nullable=False),
+    Column("fence", BigInteger, nullable=False),
+    Column("expires_at", _Instant, nullable=False),
+)
+
+
+class Control:
+    """The store at `url` (`sqlite:///path` or `postgresql://…`). Safe to share between threads."""
+
+    def __init__(self, url: str, clock: Clock = utc_now) -> None:
+        self._clock = clock
+        self._engine = _engine(url)
+        self._insert = sqlite.insert if self._engine.dialect.name == "sqlite" else postgresql.insert
+
+    def create_schema(self) -> None:
+        """Create what is missing; any number of services may do so at once."""
+        with self._write() as connection:
+            if connection.dialect.name == "postgresql":
+                connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _SCHEMA_LOCK})
+            metadata.create_all(connection)
+
+    def close(self) -> None:
+        self._engine.dispose()
+
+    def ping(self) -> None:
+        """Raises StorageUnavailable when the store does not answer."""
+        with self._read() as connection:
+            connection.execute(select(1))
+
+    # ---------------------------------------------------------------------------------------- tenants
+    def tenant(self, tenant_id: str) -> Tenant | None:
+        with self._read() as connection:
+            row = connection.execute(select(_tenants).where(_tenants.c.tenant_id == tenant_id)).one_or_none()
+        return None if row is None else _tenant(row)
+
+    def tenants(self) -> list[Tenant]:
+        """Every tenant, by id."""
+        with self._read() as connection:
+            return [_tenant(row) for row in connection.execute(select(_tenants).order_by("tenant_id"))]
+
+    def put_tenant(
+        self,
+        tenant_id: str,
+        *,
+        identity: Identity = Identity.TOKEN,
+        capture_keystrokes: Capture = Capture.COUNTS,
+        capture_clipboard: Capture = Capture.COUNTS,
+        time_zone: str = "UTC",
+        min_group: int = 5,
+        active: bool = True,
+    ) -> Tenant:
+        """Create the tenant, or change its policy; the key salt is made once and kept.
+
+        Raises Terminal for a time zone nobody knows or a group below 5.
+        """
+        if time_zone not in available_timezones():
+            raise Terminal("time_zone is no IANA time zone", remedy="use a name such as Europe/Berlin")
+        if min_group < 5:
+            raise Terminal(
+                "min_group is below 5", remedy="a tenant may raise the smallest group, not lower it"
+            )
+        policy = {
+            "active": active,
+            "identity": identity.value,
+            "capture_keystrokes": capture_keystrokes.value,
+            "capture_clipboard": capture_clipboard.value,
+            "time_zone": time_zone,
+            "min_group": min_group,
+        }
+        born = {
+            "tenant_id": tenant_id,
+            "key_salt": secrets.token_bytes(_SALT_BYTES),
+            "created_at": self._clock(),
+        }
+        statement = self._insert(_tenants).values(**born, **policy)
+        with self._write() as connection:
+            row = connection.execute(
+                statement.on_conflict_do_update(index_elements=["tenant_id"], set_=policy).returning(
+                    *_tenants.columns
+                )
+            ).one()
+        return _tenant(row)
+
+    # ------------------------------------------------------------------------------------ ingest keys
+    def create_ingest_key(self, tenant_id: str) -> str:
+        """A new key of the tenant, shown this once; only its digest is kept.
+
+        Raises Terminal when there is no such tenant.
+        """
+        if self.tenant(tenant_id) is None:
+            raise Terminal("no such tenant", remedy="create the tenant first")
+        key_id, secret = secrets.token_hex(_KEY_ID_CHARS // 2), secrets.token_urlsafe(32)
+        with self._write() as connection:
+            connection.execute(
+                _ingest_keys.insert().values(
+                    key_id=key_id,
+                    tenant_id=tenant_id,
+                    secret_digest=_digest(secret),
+                    created_at=self._clock(),
+                )
+            )
+        return f"{INGEST_KEY_PREFIX}{key_id}{secret}"
+
+    def ingest_key_tenant(self, key: str) -> str | None:
+        """The active tenant that the key speaks for; None for a wrong or revoked key."""
+        key_id, secret = _split_key(key)
+        statement = (
+            select(_ingest_keys.c.tenant_id, _ingest_keys.c.secret_digest)
+            .join(_tenants, _tenants.c.tenant_id == _ingest_keys.c.tenant_id)
+            .where(_ingest_keys.c.key_id == key_id, _ingest_keys.c.revoked_at.is_(None), _tenants.c.active)
+        )
+        with self._read() as connection:
+            row = connection.execute(statement).one_or_none()
+        if row is None or not hmac.compare_digest(row.secret_digest, _digest(secret)):
+            return None
+        tenant_id: str = row.tenant_id
+        return tenant_id
+
+    def revoke_ingest_key(self, key: str) -> bool:
+        """Revoke a key, given whole or by its first 20 characters; whether there was such a live key."""
+        key_id, _ = _split_key(key)
+        statement = (
+            update(_ingest_keys)
+            .where(_ingest_keys.c.key_id == key_id, _ingest_keys.c.revoked_at.is_(None))
+            .values(revoked_at=self._clock())
+        )
+        with self._write() as connection:
+            return connection.execute(statement).rowcount == 1
+
+    # ----------------------------------------------------------------------------- cursors, dirty days
+    def cursor(self, table_id: str) -> int | None:
+        """The last version of the table's log whose changes are marked; None before the first."""
+        with self._read() as connection:
+            return connection.scalar(select(_cursors.c.version).where(_cursors.c.table_id == table_id))
+
+    def advance(
+        self,
+        table_id: str,
+        *,
+        seen: int | None,
+        version: int,
+        touched: Mapping[str, Collection[date]],
+    ) -> bool:
+        """Move the table's cursor from `seen` to `version` and mark (tenant, date) dirty for Silver, at once.
+
+        False, and nothing is done, when another dispatcher has moved the cursor meanwhile.
+        """
+        with self._write() as connection:
+            if not self._move(connection, table_id, seen, version):
+                return False
+            for tenant_id in sorted(touched):
+                self._mark(connection, tenant_id, Stage.SILVER, touched[tenant_id])
+        return True
+
+    def mark_dirty(self, tenant_id: str, stage: Stage, dates: Collection[date]) -> None:
+        """Ask for dates to be computed again."""
+        with self._write() as connection:
+            self._mark(connection, tenant_id, stage, dates)
+
+    def dirty(
+        self, stage: Stage | None = None, tenant_id: str | None = None, *, ready_only: bool = False
+    ) -> list[DirtyDay]:
+        """Dirty dates by tenant, stage and date; with `ready_only` none that waits after a failure."""
+        wanted = [_dirty.c.mark > _dirty.c.done]
+        if stage is not None:
+            wanted.append(_dirty.c.stage == stage.value)
+        if tenant_id is not None:
+            wanted.append(_dirty.c.tenant_id == tenant_id)
+        if ready_only:
+            wanted.append(_dirty.c.not_before <= self._clock())
+        statement = select(_dirty).where(and_(*wanted)).order_by("tenant_id", "stage", "date")
+        with self._read() as connection:
+            return [
+                DirtyDay(row.tenant_id, Stage(row.stage), row.date, row.mark, row.attempts)
+                for row in connection.execute(statement)
+            ]
+
+    def finish_stage(
+        self,
+        lease: Lease,
+        done: Collection[DirtyDay],
+        *,
+        failed: Collection[DirtyDay] = (),
+        next_stage: Stage | None = None,
+        next_dates: Collection[date] = (),
+    ) -> None:
+        """Clear the pinned marks that have not risen and mark the next stage's dates, in one transaction.
+
+        A `failed` day stays dirty and waits: one minute at first, twice as long each time, at most six hours.
+        Raises LeaseLost, and nothing is done, when another holder has a newer fence.
+        """
+        with self._write() as connection:
+            self._hold(connection, lease)
+            for day in sorted(done, key=lambda day: day.date):
+                connection.execute(
+                    update(_dirty).where(*_is(day)).values(done=day.mark, attempts=0, not_before=_EPOCH)
+                )
+            for day in sorted(failed, key=lambda day: day.date):
+                wait = min(FIRST_RETRY * 2 ** min(day.attempts, 16), LAST_RETRY)
+                connection.execute(
+                    update(_dirty)
+                    .where(*_is(day))
+                    .values(attempts=day.attempts + 1, not_before=self._clock() + wait)
+                )
+            if next_stage is not None:
+                self._mark(connection, lease.tenant_id, next_stage, next_dates)
+
+    # ----------------------------------------------------------------------------------------- leases
+    def lease(self, tenant_id: str, holder: str, ttl_s: float) -> Lease | None:
+        """The tenant's lease with a new, higher fence; None while anybody holds it."""
+        now = self._clock()
+        expires_at = now + timedelta(seconds=ttl_s)
+        fresh = {"holder": holder, "expires_at": expires_at}
+        statement = (
+            self._insert(_leases)
+            .values(tenant_id=tenant_id, fence=1, **fresh)
+            .on_conflict_do_update(
+                index_elements=["tenant_id"],
+                set_={**fresh, "fence": _leases.c.fence + 1},
+                where=_leases.c.expires_at <= now,
+            )
+            .returning(_leases.c.fence)
+        )
+        with self._write() as connection:
+            fence = connection.scalar(statement)
+        return None if fence is None else Lease(tenant_id, holder, fence, expires_at)
+
+    def renew(self, lease: Lease, ttl_s: float) -> Lease:
+        """The same lease for longer; an expired one too, as long as nobody has taken it.
+
+        Raises LeaseLost when somebody has.
+        """
+        expires_at = self._clock() + timedelta(seconds=ttl_s)
+        with self._write() as connection:
+            self._hold(connection, lease)
+            connection.execute(
+                update(_leases).where(_leases.c.tenant_id == lease.tenant_id).values(expires_at=expires_at)
+            )
+        return Lease(lease.tenant_id, lease.holder, lease.fence, expires_at)
+
+    def release(self, lease: Lease) -> None:
+        """Give the lease back; a lost one is left to its new holder."""
+        with self._write() as connection:
+            connection.execute(
+                update(_leases)
+                .where(_leases.c.tenant_id == lease.tenant_id, _leases.c.fence == lease.fence)
+                .values(expires_at=_EPOCH)
+            )
+
+    # --------------------------------------------------------------------------------------- plumbing
+    def _move(self, connection: Connection, table_id: str, seen: int | None, version: int) -> bool:
+        if seen is None:
+            statement = self._insert(_cursors).values(table_id=table_id, version=version)
+            return connection.execute(statement.on_conflict_do_nothing()).rowcount == 1
+        moved = connection.execute(
+            update(_cursors)
+            .where(_cursors.c.table_id == table_id, _cursors.c.version == seen)
+            .values(version=version)
+        )
+        return moved.rowcount == 1
+
+    def _mark(self, connection: Connection, tenant_id: str, stage: Stage, dates: Collection[date]) -> None:
+        rows = [
+            {
+                "tenant_id": tenant_id,
+                "stage": stage.value,
+                "date": day,
+                "mark": 1,
+                "done": 0,
+                "attempts": 0,
+                "not_before": _EPOCH,
+            }
+            for day in sorted(set(dates))
+        ]
+        if rows:
+            connection.execute(
+                self._insert(_dirty).on_conflict_do_update(
+                    index_elements=["tenant_id", "stage", "date"], set_={"mark": _dirty.c.mark + 1}
+                ),
+                rows,
+            )
+
+    @staticmethod
+    def _hold(connection: Connection, lease: Lease) -> None:
+        """Lock the lease's row; raise LeaseLost unless its fence is still ours."""
+        fence = connection.scalar(
+            select(_leases.c.fence).where(_leases.c.tenant_id == lease.tenant_id).with_for_update()
+        )
+        if fence != lease.fence:
+            raise LeaseLost("another runner holds the tenant's lease")
+
+    @contextmanager
+    def _read(self) -> Iterator[Connection]:
+        with self._connect(write=False) as connection:
+            yield connection
+
+    @contextmanager
+    def _write(self) -> Iterator[Connection]:
+        with self._connect(write=True) as connection:
+            yield connection
+
+    @contextmanager
+    def _connect(self, *, write: bool) -> Iterator[Connection]:
+        try:
+            with (
+                self._engine.connect().execution_options(coworkai_write=write) as connection,
+                connection.begin(),
+            ):
+                yield connection
+        except DBAPIError as error:
+            raise StorageUnavailable(
+                f"the control store did not answer ({type(error.orig).__name__})"
+            ) from error
+
+
+def _engine(url: str) -> Engine:
+    try:
+        parsed = make_url(url)
+    except Exception as error:
+        raise SettingsError("control_url is no database URL") from error
+    if parsed.get_backend_name() == "postgresql":
+        return create_engine(
+            parsed.set(drivername="postgresql+psycopg"), hide_parameters=True, pool_pre_ping=True
+        )
+    if parsed.get_backend_name() != "sqlite" or not parsed.database:
+        raise SettingsError("control_url must be sqlite:///path or postgresql://…")
+    Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+    engine = create_engine(parsed, hide_parameters=True, connect_args={"timeout": BUSY_TIMEOUT_S})
+    event.listen(engine, "connect", _prepare_sqlite)
+    event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
+    # Transactions begin where _begin_sqlite says, not at the driver's first write.
+    connection.isolation_level = None
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = NORMAL")
+    connection.execute("PRAGMA foreign_keys = ON")
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    # A writer takes the write lock first, where it waits its turn; taken later, it would fail at once.
+    write = connection.get_execution_options().get("coworkai_write", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+
+
+def _is(day: DirtyDay) -> tuple[Any, ...]:
+    return (
+        _dirty.c.tenant_id == day.tenant_id,
+        _dirty.c.stage == day.stage.value,
+        _dirty.c.date == day.date,
+    )
+
+
+def _tenant(row: Row[Any]) -> Tenant:
+    return Tenant(
+        tenant_id=row.tenant_id,
+        active=row.active,
+        identity=Identity(row.identity),
+        capture_keystrokes=Capture(row.capture_keystrokes),
+        capture_clipboard=Capture(row.capture_clipboard),
+        time_zone=row.time_zone,
+        min_group=row.min_group,
+        key_salt=row.key_salt,
+    )
+
+
+def _split_key(key: str) -> tuple[str, str]:
+    body = key.removeprefix(INGEST_KEY_PREFIX)
+    return body[:_KEY_ID_CHARS], body[_KEY_ID_CHARS:]
+
+
+def _digest(secret: str) -> bytes:
+    # The secret is 256 random bits, so a plain digest cannot be guessed back.
+    return hashlib.sha256(secret.encode()).digest()

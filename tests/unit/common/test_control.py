@@ -1,0 +1,286 @@
+"""The contract of the control store, on SQLite here and on PostgreSQL under the mark `integration`."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from coworkai.common.control import Capture, Control, DirtyDay, Identity, Stage
+from coworkai.common.errors import LeaseLost, SettingsError, StorageUnavailable, Terminal
+
+D1, D2, D3 = date(2025, 3, 3), date(2025, 3, 4), date(2025, 3, 5)
+
+
+class FakeClock:
+    def __init__(self) -> None:
+        self.now = datetime(2025, 3, 10, 12, tzinfo=UTC)
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def advance(self, seconds: float) -> None:
+        self.now += timedelta(seconds=seconds)
+
+
+class ControlContract:
+    """What every control store promises; a subclass says where it is."""
+
+    @pytest.fixture
+    def url(self, tmp_path: Path) -> str:
+        raise NotImplementedError
+
+    @pytest.fixture
+    def clock(self) -> FakeClock:
+        return FakeClock()
+
+    @pytest.fixture
+    def control(self, url: str, clock: FakeClock) -> Control:
+        control = Control(url, clock)
+        control.create_schema()
+        return control
+
+    # ---------------------------------------------------------------------------------------- tenants
+    def test_a_tenant_that_does_not_exist_is_none(self, control: Control) -> None:
+        assert control.tenant("nobody") is None
+        assert control.tenants() == []
+
+    def test_the_default_policy_keeps_counts_and_tokens_only(self, control: Control) -> None:
+        tenant = control.put_tenant("acme")
+        assert (tenant.identity, tenant.capture_keystrokes, tenant.capture_clipboard) == (
+            Identity.TOKEN,
+            Capture.COUNTS,
+            Capture.COUNTS,
+        )
+        assert control.tenant("acme") == tenant
+
+    def test_a_changed_policy_keeps_the_salt(self, control: Control) -> None:
+        before = control.put_tenant("acme")
+        after = control.put_tenant("acme", capture_keystrokes=Capture.TEXT, time_zone="Europe/Berlin")
+        assert after.key_salt == before.key_salt
+        assert after.capture_keystrokes is Capture.TEXT
+        assert control.tenants() == [after]
+
+    def test_two_tenants_have_different_salts(self, control: Control) -> None:
+        assert control.put_tenant("acme").key_salt != control.put_tenant("globex").key_salt
+
+    def test_an_unknown_time_zone_is_refused(self, control: Control) -> None:
+        with pytest.raises(Terminal, match="time_zone"):
+            control.put_tenant("acme", time_zone="Mars/Olympus")
+
+    def test_a_group_below_five_is_refused(self, control: Control) -> None:
+        with pytest.raises(Terminal, match="min_group"):
+            control.put_tenant("acme", min_group=4)
+
+    # ------------------------------------------------------------------------------------ ingest keys
+    def test_an_ingest_key_speaks_for_its_tenant(self, control: Control) -> None:
+        control.put_tenant("acme")
+        key = control.create_ingest_key("acme")
+        assert key.startswith("cwi_")
+        assert control.ingest_key_tenant(key) == "acme"
+
+    @pytest.mark.parametrize(
+        "spoil", [lambda key: key[:-1] + "!", lambda key: key[:20], lambda _: "", lambda _: "cwi_"]
+    )
+    def test_a_wrong_ingest_key_speaks_for_nobody(
+        self, control: Control, spoil: Callable[[str], str]
+    ) -> None:
+        control.put_tenant("acme")
+        assert control.ingest_key_tenant(spoil(control.create_ingest_key("acme"))) is None
+
+    def test_a_revoked_key_speaks_for_nobody(self, control: Control) -> None:
+        control.put_tenant("acme")
+        key, other = control.create_ingest_key("acme"), control.create_ingest_key("acme")
+        assert control.revoke_ingest_key(key[:20])
+        assert not control.revoke_ingest_key(key)
+        assert control.ingest_key_tenant(key) is None
+        assert control.ingest_key_tenant(other) == "acme"
+
+    def test_the_key_of_an_inactive_tenant_speaks_for_nobody(self, control: Control) -> None:
+        control.put_tenant("acme")
+        key = control.create_ingest_key("acme")
+        control.put_tenant("acme", active=False)
+        assert control.ingest_key_tenant(key) is None
+
+    def test_no_key_is_made_for_a_tenant_that_does_not_exist(self, control: Control) -> None:
+        with pytest.raises(Terminal, match="no such tenant"):
+            control.create_ingest_key("nobody")
+
+    # ----------------------------------------------------------------------------- cursors, dirty days
+    def test_the_cursor_and_the_marks_move_together(self, control: Control) -> None:
+        assert control.cursor("bronze/activities") is None
+        assert control.advance(
+            "bronze/activities", seen=None, version=3, touched={"acme": [D1, D2], "globex": [D1]}
+        )
+        assert control.cursor("bronze/activities") == 3
+        assert [(d.tenant_id, d.date) for d in control.dirty(Stage.SILVER)] == [
+            ("acme", D1),
+            ("acme", D2),
+            ("globex", D1),
+        ]
+
+    @pytest.mark.parametrize("seen", [None, 2])
+    def test_a_dispatcher_that_lost_the_race_marks_nothing(self, control: Control, seen: int | None) -> None:
+        control.advance("bronze/activities", seen=None, version=3, touched={})
+        assert not control.advance("bronze/activities", seen=seen, version=4, touched={"acme": [D1]})
+        assert control.cursor("bronze/activities") == 3
+        assert control.dirty() == []
+
+    def test_a_mark_that_rose_while_a_run_computed_stays_dirty(self, control: Control) -> None:
+        control.mark_dirty("acme", Stage.SILVER, [D1, D2])
+        lease = control.lease("acme", "runner", 30)
+        assert lease is not None
+        pinned = control.dirty(Stage.SILVER, "acme")
+        control.mark_dirty("acme", Stage.SILVER, [D2])
+        control.finish_stage(lease, pinned, next_stage=Stage.STAGE1, next_dates=[D1, D2])
+        assert [day.date for day in control.dirty(Stage.SILVER, "acme")] == [D2]
+        assert [day.date for day in control.dirty(Stage.STAGE1, "acme")] == [D1, D2]
+
+    def test_a_cleared_day_that_gets_dirty_again_has_a_higher_mark(self, control: Control) -> None:
+        control.mark_dirty("acme", Stage.SILVER, [D1])
+        [first] = control.dirty()
+        lease = control.lease("acme", "runner", 30)
+        assert lease is not None
+        control.finish_stage(lease, [first])
+        assert control.dirty() == []
+        control.mark_dirty("acme", Stage.SILVER, [D1])
+        [second] = control.dirty()
+        assert second.mark > first.mark
+        control.finish_stage(lease, [first])
+        assert control.dirty() == [second]
+
+    def test_a_failed_day_stays_dirty_and_waits_longer_each_time(
+        self, control: Control, clock: FakeClock
+    ) -> None:
+        control.mark_dirty("acme", Stage.STAGE1, [D1])
+        lease = control.lease("acme", "runner", 30)
+        assert lease is not None
+        for wait_s in (60, 120, 240):
+            [day] = control.dirty(Stage.STAGE1, ready_only=True)
+            control.finish_stage(lease, [], failed=[day])
+            clock.advance(wait_s - 1)
+            assert control.dirty(Stage.STAGE1, ready_only=True) == []
+            assert len(control.dirty(Stage.STAGE1)) == 1
+            clock.advance(1)
+
+    def test_new_data_does_not_make_a_failed_day_spin(self, control: Control, clock: FakeClock) -> None:
+        control.mark_dirty("acme", Stage.SILVER, [D1])
+        lease = control.lease("acme", "runner", 30)
+        assert lease is not None
+        control.finish_stage(lease, [], failed=control.dirty())
+        control.mark_dirty("acme", Stage.SILVER, [D1])
+        assert control.dirty(ready_only=True) == []
+
+    def test_a_success_forgets_the_failures_before_it(self, control: Control, clock: FakeClock) -> None:
+        control.mark_dirty("acme", Stage.SILVER, [D1])
+        lease = control.lease("acme", "runner", 30)
+        assert lease is not None
+        control.finish_stage(lease, [], failed=control.dirty())
+        control.finish_stage(lease, control.dirty())
+        control.mark_dirty("acme", Stage.SILVER, [D1])
+        assert [day.attempts for day in control.dirty(ready_only=True)] == [0]
+
+    def test_marks_of_many_threads_are_all_counted(self, control: Control) -> None:
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(lambda _: control.mark_dirty("acme", Stage.SILVER, [D1, D2, D3]), range(24)))
+        assert [day.mark for day in control.dirty()] == [24, 24, 24]
+
+    # ----------------------------------------------------------------------------------------- leases
+    def test_a_held_lease_is_given_to_nobody_else(self, control: Control, clock: FakeClock) -> None:
+        assert control.lease("acme", "a", 30) is not None
+        clock.advance(29.9)
+        assert control.lease("acme", "b", 30) is None
+        assert control.lease("acme", "a", 30) is None
+        assert control.lease("globex", "b", 30) is not None
+
+    def test_every_new_holder_has_a_higher_fence(self, control: Control, clock: FakeClock) -> None:
+        first = control.lease("acme", "a", 30)
+        assert first is not None
+        control.release(first)
+        second = control.lease("acme", "a", 30)
+        assert second is not None
+        clock.advance(30)
+        third = control.lease("acme", "b", 30)
+        assert third is not None
+        assert first.fence < second.fence < third.fence
+
+    def test_a_renewed_lease_lasts_longer(self, control: Control, clock: FakeClock) -> None:
+        lease = control.lease("acme", "a", 30)
+        assert lease is not None
+        clock.advance(20)
+        renewed = control.renew(lease, 30)
+        assert renewed.fence == lease.fence
+        clock.advance(20)
+        assert control.lease("acme", "b", 30) is None
+
+    def test_an_expired_lease_that_nobody_took_can_be_renewed(
+        self, control: Control, clock: FakeClock
+    ) -> None:
+        lease = control.lease("acme", "a", 30)
+        assert lease is not None
+        clock.advance(31)
+        control.renew(lease, 30)
+        assert control.lease("acme", "b", 30) is None
+
+    def test_who_lost_the_lease_clears_nothing(self, control: Control, clock: FakeClock) -> None:
+        control.mark_dirty("acme", Stage.SILVER, [D1])
+        lost = control.lease("acme", "a", 30)
+        clock.advance(31)
+        assert lost is not None
+        assert control.lease("acme", "b", 30) is not None
+        pinned = control.dirty()
+        with pytest.raises(LeaseLost):
+            control.finish_stage(lost, pinned, next_stage=Stage.STAGE1, next_dates=[D1])
+        with pytest.raises(LeaseLost):
+            control.renew(lost, 30)
+        control.release(lost)
+        assert control.dirty() == pinned
+        assert control.lease("acme", "c", 30) is None
+
+    def test_of_many_threads_one_gets_the_lease(self, control: Control) -> None:
+        start = threading.Barrier(8)
+
+        def grab(n: int) -> bool:
+            start.wait()
+            return control.lease("acme", f"runner-{n}", 30) is not None
+
+        with ThreadPoolExecutor(8) as pool:
+            assert sum(pool.map(grab, range(8))) == 1
+
+    def test_any_number_of_services_may_create_the_schema(self, url: str) -> None:
+        controls = [Control(url) for _ in range(4)]
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(Control.create_schema, controls))
+        assert controls[0].tenants() == []
+        for control in controls:
+            control.close()
+
+    def test_what_was_written_is_there_after_a_restart(self, control: Control, url: str) -> None:
+        control.put_tenant("acme")
+        control.mark_dirty("acme", Stage.SILVER, [D1])
+        control.close()
+        again = Control(url)
+        assert again.dirty() == [DirtyDay("acme", Stage.SILVER, D1, mark=1, attempts=0)]
+        again.close()
+
+
+class TestSqlite(ControlContract):
+    @pytest.fixture
+    def url(self, tmp_path: Path) -> str:
+        return f"sqlite:///{tmp_path}/state/control.db"
+
+
+@pytest.mark.parametrize("url", ["not a url", "sqlite://", "mysql://host/db"])
+def test_a_store_of_another_kind_is_refused(url: str) -> None:
+    with pytest.raises(SettingsError, match="control_url"):
+        Control(url)
+
+
+def test_a_store_that_does_not_answer_is_transient(tmp_path: Path) -> None:
+    (tmp_path / "control.db").write_bytes(b"no database" * 1000)
+    with pytest.raises(StorageUnavailable, match="did not answer"):
+        Control(f"sqlite:///{tmp_path}/control.db").create_schema()
