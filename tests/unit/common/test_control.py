@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -39,10 +39,11 @@ class ControlContract:
         return FakeClock()
 
     @pytest.fixture
-    def control(self, url: str, clock: FakeClock) -> Control:
+    def control(self, url: str, clock: FakeClock) -> Iterator[Control]:
         control = Control(url, clock)
         control.create_schema()
-        return control
+        yield control
+        control.close()
 
     # ---------------------------------------------------------------------------------------- tenants
     def test_a_tenant_that_does_not_exist_is_none(self, control: Control) -> None:

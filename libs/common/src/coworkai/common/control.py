@@ -431,8 +431,8 @@ class Control:
     # --------------------------------------------------------------------------------------- plumbing
     def _move(self, connection: Connection, table_id: str, seen: int | None, version: int) -> bool:
         if seen is None:
-            statement = self._insert(_cursors).values(table_id=table_id, version=version)
-            return connection.execute(statement.on_conflict_do_nothing()).rowcount == 1
+            first = self._insert(_cursors).values(table_id=table_id, version=version)
+            return connection.scalar(first.on_conflict_do_nothing().returning(_cursors.c.version)) is not None
         moved = connection.execute(
             update(_cursors)
             .where(_cursors.c.table_id == table_id, _cursors.c.version == seen)
