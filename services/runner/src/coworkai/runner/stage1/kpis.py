@@ -1,0 +1,522 @@
+"""The measures of the KPI catalogue: per worker and day, per group and week, and against a worker's own past.
+
+Everything is computed for many worker-days at once on integer microseconds; values become seconds at the end,
+so sums do not depend on the order of rows. Rules: `docs/domain.md` section 4; formulas: `docs/kpis.md`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import polars as pl
+
+from coworkai.common.tables import GOLD_KPI_DAILY, GOLD_KPI_GROUPS
+from coworkai.runner.stage1.catalogue import CATALOGUE, Aggregation, Measure
+from coworkai.runner.stage1.focus import is_focus
+from coworkai.runner.stage1.org_context import KEYS, with_org
+
+_SECOND_US = 1_000_000
+_WHOLE = 1_000_000_000
+"""Density of a slice whose evidence fills its span, in parts per billion."""
+_DIGITS = 9
+"""Decimals kept of a value: more than any source has, fewer than the order of a float sum can change."""
+_MAD_TO_SIGMA = 0.6745
+_ALWAYS_COUNTED = (
+    "active_s",
+    "idle_s",
+    "active_net_s",
+    "workblocks",
+    "focus_blocks",
+    "focus_s",
+    "context_switches",
+)
+"""Zero on a day with telemetry where nothing of it happened."""
+
+
+@dataclass(frozen=True, slots=True)
+class KpiRules:
+    """Numbers of the measures and of the baselines."""
+
+    focus_block_min_s: float = 1500.0
+    focus_interruption_max_s: float = 60.0
+    stay_min_s: float = 5.0
+    baseline_days: int = 28
+    baseline_min_days: int = 5
+
+
+DEFAULT_RULES = KpiRules()
+
+
+@dataclass(frozen=True, slots=True)
+class KpiInputs:
+    """Frames of the same worker-days, with the columns of their tables (`run_id` may be missing).
+
+    `idle` has tenant_id, date, user_id, started_at, ended_at (UTC), disjoint within a worker-day;
+    `org_members` is the tenant's whole history.
+    """
+
+    workblocks: pl.DataFrame
+    atomic_slices: pl.DataFrame
+    day_accounting: pl.DataFrame
+    keystroke_minutes: pl.DataFrame
+    manifest_pairs: pl.DataFrame
+    idle: pl.DataFrame
+    org_members: pl.DataFrame
+
+
+# ------------------------------------------------------------------------------------------ worker and day
+def kpi_daily(
+    inputs: KpiInputs, focus: pl.DataFrame, *, tenant_zone: str = "UTC", rules: KpiRules = DEFAULT_RULES
+) -> pl.DataFrame:
+    """Every measure of the catalogue for every worker-day that has telemetry or a manifest.
+
+    Returns the columns of `gold/kpi_daily` without run_id, sorted by tenant_id, date, user_id, measure: one
+    row a worker-day and measure, value null as the catalogue says. `focus` is a table of
+    `focus.parse_focus_table`; `tenant_zone` (IANA) stands in where the organisation names no zone.
+    """
+    days = with_org(_worker_days(inputs), inputs.org_members, tenant_zone)
+    slices = _slices(inputs.atomic_slices, days, focus)
+    schedule = _schedule(days)
+    segments = _segments(slices, _of_days(inputs.idle, days), schedule)
+    scheduled = schedule.select("day", has_schedule=pl.lit(value=True)).unique()
+    wide = days.select("day", *KEYS, "has_telemetry")
+    for part in (
+        scheduled,
+        _block_measures(_of_days(inputs.workblocks, days)),
+        _focus_measures(segments, rules),
+        _stay_measures(slices, rules),
+        _tool_entropy(slices),
+        _after_hours(segments),
+        _key_measures(_of_days(inputs.keystroke_minutes, days)),
+        _manifest_measures(_of_days(inputs.manifest_pairs, days)),
+    ):
+        wide = wide.join(part, on="day", how="left", maintain_order="left")
+    zeroed = wide.with_columns(
+        *(pl.when("has_telemetry").then(pl.col(name).fill_null(0)) for name in _ALWAYS_COUNTED),
+        pl.when(pl.col("has_telemetry") & pl.col("has_schedule"))
+        .then(pl.min_horizontal(pl.col("after_hours_s").fill_null(0), pl.col("active_s").fill_null(0)))
+        .alias("after_hours_s"),
+    )
+    return _long(
+        zeroed.with_columns(_ratio(measure) for measure in CATALOGUE.values() if measure.denominator)
+    )
+
+
+def _worker_days(inputs: KpiInputs) -> pl.DataFrame:
+    """day (number of the worker-day), tenant_id, date, user_id, has_telemetry."""
+    telemetry = pl.concat(
+        frame.select(KEYS) for frame in (inputs.day_accounting, inputs.workblocks, inputs.keystroke_minutes)
+    )
+    declared = inputs.manifest_pairs.select(KEYS)
+    return (
+        pl.concat(
+            [
+                telemetry.unique().with_columns(has_telemetry=pl.lit(value=True)),
+                declared.with_columns(has_telemetry=pl.lit(value=False)),
+            ]
+        )
+        .group_by(KEYS)
+        .agg(pl.col("has_telemetry").any())
+        .sort(KEYS)
+        .with_row_index("day")
+    )
+
+
+def _of_days(frame: pl.DataFrame, days: pl.DataFrame) -> pl.DataFrame:
+    return frame.join(days.select(*KEYS, "day"), on=KEYS, how="inner").drop(KEYS)
+
+
+def _us(seconds: str) -> pl.Expr:
+    return (pl.col(seconds) * _SECOND_US).round().cast(pl.Int64)
+
+
+def _slices(atomic_slices: pl.DataFrame, days: pl.DataFrame, focus: pl.DataFrame) -> pl.DataFrame:
+    """Slices in the order of their day: since and until (µs), duration_us, evidence_us, density, in_focus.
+
+    Slices of several contexts at once share the clock, so each brings only what those before it left
+    uncovered: `evidence_us`. A slice joined over pauses has less evidence than span: `density`.
+    """
+    covered_until = pl.col("until").cum_max().shift(1).over("day")
+    fresh_us = (pl.col("until") - pl.max_horizontal("since", covered_until)).clip(0)
+    ordered = (
+        _of_days(atomic_slices, days)
+        .select(
+            "day",
+            "workblock_id",
+            "sequence",
+            "app",
+            "url",
+            "title",
+            "multitasking",
+            since=pl.col("started_at").to_physical(),
+            until=pl.col("ended_at").to_physical(),
+            duration_us=_us("duration_s"),
+        )
+        .sort("day", "since", "until", "workblock_id", "sequence")
+    )
+    span_us = pl.col("until") - pl.col("since")
+    return ordered.with_columns(
+        in_focus=is_focus(ordered, focus),
+        evidence_us=pl.when("multitasking").then(fresh_us).otherwise("duration_us"),
+        density=(pl.col("duration_us") / span_us * _WHOLE).round().cast(pl.Int64),
+    )
+
+
+def _schedule(days: pl.DataFrame) -> pl.DataFrame:
+    """Working hours that can touch the day: day, since, until (µs, UTC), disjoint; none where unknown.
+
+    A schedule that crosses midnight reaches into the day from the evening before:
+
+        22:00–06:00      ├──06:00                  22:00──┤
+                     00:00 ── the worker's day ── 24:00
+    """
+
+    def minute_of_day(column: str) -> pl.Expr:
+        parts = pl.col(column).str.split(":").list
+        hours, minutes = (parts.get(n, null_on_oob=True).cast(pl.Int64, strict=False) for n in (0, 1))
+        return hours * 60 + minutes
+
+    hours = days.select(
+        "day", "zone", "date", opens=minute_of_day("schedule_start"), closes=minute_of_day("schedule_end")
+    ).drop_nulls(["opens", "closes"])
+    overnight = pl.col("closes") <= pl.col("opens")
+    hours = hours.with_columns(closes=pl.col("closes") + pl.when(overnight).then(1440).otherwise(0))
+    evening_before = hours.filter(pl.col("closes") > 1440).with_columns(
+        opens=pl.col("opens") - 1440, closes=pl.col("closes") - 1440
+    )
+    midnight = pl.col("date").cast(pl.Datetime("us"))
+    windows = pl.concat([hours, evening_before]).select(
+        "day",
+        "zone",
+        since=midnight + pl.duration(minutes="opens"),
+        until=midnight + pl.duration(minutes="closes"),
+    )
+    return pl.concat(
+        [
+            pl.DataFrame(schema={"day": days.schema["day"], "since": pl.Int64, "until": pl.Int64}),
+            *(
+                part.select("day", _instant("since", str(zone)), _instant("until", str(zone)))
+                for (zone,), part in windows.partition_by("zone", as_dict=True, maintain_order=True).items()
+            ),
+        ]
+    ).drop_nulls()
+
+
+def _instant(wall_clock: str, zone: str) -> pl.Expr:
+    """UTC µs of a wall-clock time: the first of two that read the same, an hour on where it was skipped."""
+
+    def at(wall: pl.Expr) -> pl.Expr:
+        return wall.dt.replace_time_zone(zone, ambiguous="earliest", non_existent="null")
+
+    wall = pl.col(wall_clock)
+    return at(wall).fill_null(at(wall + pl.duration(hours=1))).dt.convert_time_zone("UTC").to_physical()
+
+
+def _segments(slices: pl.DataFrame, idle: pl.DataFrame, schedule: pl.DataFrame) -> pl.DataFrame:
+    """The clock of each day cut wherever a slice, an idle stretch or the schedule begins or ends.
+
+    Returns day, since, until (µs), evidence_us, focus_us, away, on_schedule for stretches that hold evidence,
+    disjoint and in order. One sweep serves all days, as whatever opens in a day closes in it:
+
+        slices     ├────────┤├───────┤
+        idle            ├────────┤
+        segments   ├────┼───┼┼───┼───┤
+    """
+
+    def edges(
+        frame: pl.DataFrame, since: pl.Expr, until: pl.Expr, **opened: pl.Expr
+    ) -> Iterator[pl.DataFrame]:
+        counters = ("density", "focus_density", "away", "on_schedule")
+        step = {name: opened.get(name, pl.lit(0)).cast(pl.Int64) for name in counters}
+        yield frame.select("day", at=since, **step)
+        yield frame.select("day", at=until, **{name: -expr for name, expr in step.items()})
+
+    begins, ends, one = pl.col("since"), pl.col("until"), pl.lit(1)
+    focus_density = pl.when("in_focus").then("density").otherwise(0)
+    length_us = pl.col("until") - pl.col("since")
+
+    def share_us(density: str) -> pl.Expr:
+        return (pl.col(density).clip(0, _WHOLE) / _WHOLE * length_us).round().cast(pl.Int64)
+
+    return (
+        pl.concat(
+            [
+                *edges(slices, begins, ends, density=pl.col("density"), focus_density=focus_density),
+                *edges(
+                    idle,
+                    pl.col("started_at").to_physical(),
+                    pl.col("ended_at").to_physical(),
+                    away=one,
+                ),
+                *edges(schedule, begins, ends, on_schedule=one),
+            ]
+        )
+        .sort("day", "at")
+        .select(
+            "day",
+            since="at",
+            until=pl.col("at").shift(-1),
+            density=pl.col("density").cum_sum(),
+            focus_density=pl.col("focus_density").cum_sum(),
+            away=pl.col("away").cum_sum() > 0,
+            on_schedule=pl.col("on_schedule").cum_sum() > 0,
+        )
+        .filter((pl.col("density") > 0) & (length_us > 0))
+        .select(
+            "day",
+            "since",
+            "until",
+            "away",
+            "on_schedule",
+            evidence_us=share_us("density"),
+            focus_us=share_us("focus_density"),
+        )
+    )
+
+
+def _block_measures(workblocks: pl.DataFrame) -> pl.DataFrame:
+    active, idle = _us("active_s").sum(), _us("idle_s").sum()
+    return workblocks.group_by("day").agg(
+        active_s=active / _SECOND_US,
+        idle_s=idle / _SECOND_US,
+        active_net_s=(active - idle) / _SECOND_US,
+        workblocks=pl.len(),
+        longest_block_s=pl.col("duration_s").max(),
+    )
+
+
+def _focus_measures(segments: pl.DataFrame, rules: KpiRules) -> pl.DataFrame:
+    interrupted = (pl.col("since") - pl.col("until").shift(1)) > rules.focus_interruption_max_s * _SECOND_US
+    return (
+        segments.filter((pl.col("focus_us") > 0) & ~pl.col("away"))
+        .with_columns(run=(interrupted | _changed("day")).cum_sum())
+        .group_by("run")
+        .agg(pl.col("day").first(), pl.col("focus_us").sum())
+        .filter(pl.col("focus_us") >= rules.focus_block_min_s * _SECOND_US)
+        .group_by("day")
+        .agg(focus_blocks=pl.len(), focus_s=pl.col("focus_us").sum() / _SECOND_US)
+    )
+
+
+def _changed(*columns: str) -> pl.Expr:
+    """True where a row differs from the one before in any of the columns, and on the first row."""
+    return pl.any_horizontal(
+        pl.int_range(pl.len()) == 0, *(pl.col(c).ne_missing(pl.col(c).shift(1)) for c in columns)
+    )
+
+
+def _stay_measures(slices: pl.DataFrame, rules: KpiRules) -> pl.DataFrame:
+    """Stays in one context inside a workblock; slices of several contexts at once are one stay."""
+    stay = ("day", "workblock_id", "app", "url", "title")
+
+    def joined(frame: pl.DataFrame) -> pl.DataFrame:
+        return (
+            frame.with_columns(stay=_changed(*stay).cum_sum())
+            .group_by("stay", maintain_order=True)
+            .agg(pl.col(stay).first(), pl.col("evidence_us").sum())
+        )
+
+    single = pl.when(~pl.col("multitasking"))
+    stays = joined(
+        joined(
+            slices.select(
+                "day",
+                "workblock_id",
+                "evidence_us",
+                single.then("app").alias("app"),
+                single.then("url").alias("url"),
+                pl.when(~pl.col("multitasking") & pl.col("url").is_null()).then("title").alias("title"),
+            )
+        ).filter(pl.col("evidence_us") >= rules.stay_min_s * _SECOND_US)
+    )
+    length = pl.col("evidence_us").cast(pl.Float64)
+    return stays.group_by("day").agg(
+        context_switches=pl.len() - pl.col("workblock_id").n_unique(),
+        median_dwell_s=length.median() / _SECOND_US,
+        fragmentation=(1 - (length / length.sum()).pow(2).sum()).clip(0),
+    )
+
+
+def _tool_entropy(slices: pl.DataFrame) -> pl.DataFrame:
+    p = pl.col("duration_us") / pl.col("duration_us").sum()
+    return (
+        slices.group_by("day", "app")
+        .agg(pl.col("duration_us").sum())
+        .sort("day", "app")
+        .group_by("day")
+        .agg(tool_entropy=(-(p * p.log(2)).sum()).clip(0))
+    )
+
+
+def _after_hours(segments: pl.DataFrame) -> pl.DataFrame:
+    return (
+        segments.filter(~pl.col("away") & ~pl.col("on_schedule"))
+        .group_by("day")
+        .agg(after_hours_s=pl.col("evidence_us").sum() / _SECOND_US)
+    )
+
+
+def _key_measures(minutes: pl.DataFrame) -> pl.DataFrame:
+    def total(*columns: str) -> pl.Expr:
+        keys = pl.sum_horizontal(columns).cast(pl.Int64).sum()
+        return pl.when(pl.col("key_count").is_not_null().all()).then(keys)
+
+    return minutes.group_by("day").agg(
+        keys=total("key_count"),
+        backspaces=total("keys_backspace"),
+        shortcuts=total("keys_shortcut", "keys_copy", "keys_paste", "keys_undo"),
+        copy_pastes=total("keys_copy", "keys_paste"),
+    )
+
+
+def _manifest_measures(pairs: pl.DataFrame) -> pl.DataFrame:
+    attainment = pl.element().struct.field("attainment")
+    return pairs.select(
+        "day",
+        goals_declared=pl.col("goals").list.len().fill_null(0),
+        goals_done=pl.when(~pl.col("is_eod_missing")).then(pl.col("goals_done").list.len().fill_null(0)),
+        kpi_attainment=pl.col("kpis").list.eval(attainment.filter(attainment.is_finite())).list.mean(),
+    )
+
+
+def _ratio(measure: Measure) -> pl.Expr:
+    return _quotient(measure, pl.col(str(measure.numerator)), pl.col(str(measure.denominator)))
+
+
+def _quotient(measure: Measure, numerator: pl.Expr, denominator: pl.Expr) -> pl.Expr:
+    return pl.when(denominator > 0).then(numerator / denominator * measure.scale).alias(measure.name)
+
+
+def _long(wide: pl.DataFrame) -> pl.DataFrame:
+    return (
+        wide.select(*KEYS, *(pl.col(name).cast(pl.Float64).round(_DIGITS) for name in CATALOGUE))
+        .unpivot(index=KEYS, variable_name="measure", value_name="value")
+        .with_columns(unit=_unit())
+        .sort(*KEYS, "measure")
+        .select(c for c in GOLD_KPI_DAILY.schema if c != "run_id")
+    )
+
+
+def _unit() -> pl.Expr:
+    return pl.col("measure").replace_strict(
+        {m.name: m.unit.value for m in CATALOGUE.values()}, return_dtype=pl.String
+    )
+
+
+# ----------------------------------------------------------------------------------------- groups and weeks
+def group_rollups(kpi_daily: pl.DataFrame, org_members: pl.DataFrame) -> pl.DataFrame:
+    """The measures per team, department and tenant by day and ISO week, and per worker by week.
+
+    `kpi_daily` holds whole weeks (Monday to Sunday) of all the tenant's workers, as far as there is data: a
+    week's row is only right with all of its days. Returns the columns of `gold/kpi_group_rollups` without
+    run_id, sorted by key; `date` is the day, or the week's Monday. A day counts for the worker's team and
+    department of that day; workers without one count for the tenant alone. `contributors` are the workers
+    with a value, and where there are none the value is null.
+    """
+    wide = (
+        kpi_daily.select(*KEYS, "measure", "value")
+        .pivot(on="measure", on_columns=list(CATALOGUE), index=KEYS, values="value")
+        .sort(KEYS)
+    )
+    days = with_org(wide, org_members, "UTC").with_columns(
+        worker=pl.col("user_id"), tenant=pl.col("tenant_id"), week=pl.col("date").dt.truncate("1w")
+    )
+    lattice = [
+        ("day", "date", ("team", "department", "tenant")),
+        ("week", "week", ("worker", "team", "department", "tenant")),
+    ]
+    return (
+        pl.concat(
+            _rolled_up(days, period, first_day, level)
+            for period, first_day, levels in lattice
+            for level in levels
+        )
+        .with_columns(unit=_unit())
+        .sort("tenant_id", "date", "period", "level", "group_id", "measure")
+        .select(c for c in GOLD_KPI_GROUPS.schema if c != "run_id")
+    )
+
+
+def _rolled_up(days: pl.DataFrame, period: str, first_day: str, level: str) -> pl.DataFrame:
+    index = ["tenant_id", "date", "group_id"]
+    cell = [pl.col("tenant_id"), pl.col(first_day).alias("date"), pl.col(level).alias("group_id")]
+    members = days.filter(pl.col(level).is_not_null())
+
+    def per_measure(value_name: str, values: Iterator[pl.Expr]) -> pl.DataFrame:
+        cells = members.group_by(cell).agg(values).sort(index)
+        return cells.unpivot(index=index, variable_name="measure", value_name=value_name)
+
+    values = per_measure("value", (_aggregate(m).round(_DIGITS).alias(m.name) for m in CATALOGUE.values()))
+    contributors = per_measure(
+        "contributors",
+        (
+            pl.col("user_id").filter(pl.col(name).is_not_null()).n_unique().cast(pl.Int32).alias(name)
+            for name in CATALOGUE
+        ),
+    )
+    return values.with_columns(contributors["contributors"], period=pl.lit(period), level=pl.lit(level))
+
+
+def _aggregate(measure: Measure) -> pl.Expr:
+    """Value of a measure over the worker-days of a cell that have one; null where none has."""
+    value = pl.col(measure.name)
+    known = value.is_not_null()
+
+    def exact_sum(column: str) -> pl.Expr:
+        return _us(column).filter(known).sum() / _SECOND_US
+
+    match measure.aggregation:
+        case Aggregation.SUM:
+            return pl.when(known.any()).then(exact_sum(measure.name))
+        case Aggregation.RATIO:
+            return _quotient(measure, exact_sum(str(measure.numerator)), exact_sum(str(measure.denominator)))
+        case Aggregation.ACTIVE_WEIGHTED:
+            weight = pl.col("active_s").filter(known)
+            return pl.when(weight.sum() > 0).then((value.filter(known) * weight).sum() / weight.sum())
+        case Aggregation.MEAN:
+            return value.mean()
+
+
+# ------------------------------------------------------------------------------------------------ baselines
+def baselines(kpi_daily: pl.DataFrame, rules: KpiRules = DEFAULT_RULES) -> pl.DataFrame:
+    """Each value against the same worker's own past 28 days; applied when read, never stored.
+
+    Returns tenant_id, date, user_id, measure, value, unit, median_28d, mad_z, baseline_days, sorted by
+    tenant_id, date, user_id, measure. `baseline_days` are the days before with a value; below
+    `baseline_min_days` median and z are null. mad_z = 0.6745 x (value - median) / MAD; where the MAD is 0
+    it is 0 for a value equal to the median, else null.
+    """
+    series = ["tenant_id", "user_id", "measure"]
+    ordered = kpi_daily.select(*KEYS, "measure", "value", "unit").sort(*series, "date")
+    past = pl.col("value").drop_nulls()
+    return (
+        ordered.join(
+            ordered.rolling(
+                "date",
+                period=f"{rules.baseline_days}d",
+                offset=f"-{rules.baseline_days}d",
+                closed="left",
+                group_by=series,
+            ).agg(
+                median_28d=past.median(),
+                mad=(past - past.median()).abs().median(),
+                baseline_days=past.len().cast(pl.Int32),
+            ),
+            on=[*series, "date"],
+            how="left",
+        )
+        .with_columns(
+            pl.when(pl.col("baseline_days") >= rules.baseline_min_days).then(name).alias(name)
+            for name in ("median_28d", "mad")
+        )
+        .with_columns(distance=pl.col("value") - pl.col("median_28d"))
+        .with_columns(
+            mad_z=pl.when(pl.col("mad") > 0)
+            .then(_MAD_TO_SIGMA * pl.col("distance") / pl.col("mad"))
+            .when(pl.col("distance") == 0)
+            .then(0.0)
+        )
+        .sort(*KEYS, "measure")
+        .select(*KEYS, "measure", "value", "unit", "median_28d", "mad_z", "baseline_days")
+    )
