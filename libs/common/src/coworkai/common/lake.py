@@ -1,22 +1,48 @@
-"""The lake: where a declared table lives and how it is opened, on a local folder, `gs://` or `s3://`.
+"""The lake: where a declared table lives and how it is opened, read, replaced and maintained, on a local
+folder, `gs://` or `s3://`.
 
-Invariant: every table is created with protocol reader 1 / writer 2 and the properties below, whoever is first.
+Invariants:
+- every table is created with protocol reader 1 / writer 2 and the properties below, whoever is first;
+- a tenant's table is written from the version it was opened at: whoever was faster makes the commit fail, and
+  nothing is retried on top of a version that was not read;
+- what delta-rs says about a failed write can hold rows, so it is never chained to an error of ours.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from urllib.parse import urlparse
 
-from deltalake import DeltaTable
-from deltalake.exceptions import DeltaError, TableNotFoundError
+import polars as pl
+from deltalake import CommitProperties, DeltaTable, Transaction, WriterProperties, write_deltalake
+from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
-from coworkai.common.errors import StorageUnavailable
+from coworkai.common.errors import LeaseLost, StorageUnavailable
 from coworkai.common.tables import Table
 
 CHECKPOINT_INTERVAL = 10
+WRITER_APP_ID = "runner"
+TOUCHED = "coworkai.touched"
+"""Commit metadata of Bronze: JSON object of tenant to the event dates its rows fall on."""
+COMPACT_FROM_FILES = 8
+TARGET_FILE_BYTES = 128 * 1024 * 1024
+_ADDS_NO_ROWS = frozenset(
+    {
+        "ADD COLUMN",
+        "CREATE TABLE",
+        "DELETE",
+        "OPTIMIZE",
+        "SET TBLPROPERTIES",
+        "VACUUM END",
+        "VACUUM START",
+    }
+)
+_WRITER = WriterProperties(compression="ZSTD", compression_level=1)
 
 
 def table_properties(table: Table) -> dict[str, str | None]:
@@ -83,3 +109,212 @@ class Lake:
             return DeltaTable(uri, storage_options=dict(self.storage_options))
         except (DeltaError, OSError) as error:
             raise StorageUnavailable(f"{table.id} could not be created ({type(error).__name__})") from error
+
+
+@dataclass(frozen=True, slots=True)
+class TableStats:
+    """Size of a table at a version, from its log alone."""
+
+    rows: int
+    files: int
+    size_bytes: int
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What a log says happened up to `version`: the (tenant, date) that got rows."""
+
+    version: int
+    touched: Mapping[str, frozenset[date]]
+
+
+# --------------------------------------------------------------------------------------------- reading
+def scan(delta: DeltaTable, table: Table, dates: Collection[date] | None = None) -> pl.LazyFrame:
+    """Rows of the table at the version it was opened at, of the given partitions only.
+
+    Columns as declared, in order; one that the table does not have yet is null. Lazy: errors of the store
+    come when it is collected, inside `reading`.
+    """
+    frame = pl.scan_delta(delta)
+    if dates is not None:
+        frame = frame.filter(pl.col(table.partition_by[0]).is_in(sorted(set(dates))))
+    stored = {field.name for field in delta.schema().fields}
+    return frame.select(
+        pl.col(column.name) if column.name in stored else pl.lit(None, column.dtype).alias(column.name)
+        for column in table.columns
+    )
+
+
+@contextmanager
+def reading(table: Table) -> Iterator[None]:
+    """Raises StorageUnavailable when files of the table cannot be read inside."""
+    try:
+        yield
+    except (DeltaError, OSError, pl.exceptions.ComputeError) as error:
+        raise StorageUnavailable(f"{table.id} could not be read ({type(error).__name__})") from None
+
+
+def partitions(delta: DeltaTable, table: Table) -> dict[date, TableStats]:
+    """Rows, files and bytes of every partition that holds files, by date."""
+    adds = pl.DataFrame(delta.get_add_actions(flatten=True))
+    if adds.is_empty():
+        return {}
+    totals = (
+        adds.group_by(pl.col(f"partition.{table.partition_by[0]}").alias("date"))
+        .agg(pl.col("num_records").sum(), pl.len(), pl.col("size_bytes").sum())
+        .sort("date")
+    )
+    return {
+        day: TableStats(rows, files, size_bytes, delta.version())
+        for day, rows, files, size_bytes in totals.iter_rows()
+    }
+
+
+def stats(delta: DeltaTable, table: Table) -> TableStats:
+    """Rows, files and bytes of the whole table."""
+    parts = partitions(delta, table).values()
+    return TableStats(
+        sum(part.rows for part in parts),
+        sum(part.files for part in parts),
+        sum(part.size_bytes for part in parts),
+        delta.version(),
+    )
+
+
+def changes(delta: DeltaTable, table: Table, since: int | None) -> Changes:
+    """Tenants and dates that got rows in the Bronze table after version `since`, by its commits' metadata.
+
+    Every partition is looked through instead where the log does not tell: at first (`since` None), when it
+    was cleaned up past `since`, or after a commit of somebody who left no metadata.
+    """
+    head = delta.version()
+    if since == head:
+        return Changes(head, {})
+    with reading(table):
+        commits = [] if since is None or since > head else delta.history(head - since)
+        told = [TOUCHED in commit or commit["operation"] in _ADDS_NO_ROWS for commit in commits]
+        if since is None or len(told) != head - since or not all(told):
+            return Changes(head, _touched_by_rows(delta, table))
+    touched: dict[str, set[date]] = {}
+    for commit in commits:
+        for tenant_id, days in json.loads(commit.get(TOUCHED, "{}")).items():
+            touched.setdefault(tenant_id, set()).update(date.fromisoformat(day) for day in days)
+    return Changes(head, {tenant_id: frozenset(days) for tenant_id, days in touched.items()})
+
+
+def _touched_by_rows(delta: DeltaTable, table: Table) -> dict[str, frozenset[date]]:
+    day = table.partition_by[0]
+    pairs = scan(delta, table).select("tenant_id", day).drop_nulls().unique()
+    by_tenant = pairs.group_by("tenant_id").agg(day).collect(engine="streaming")
+    return {tenant_id: frozenset(days) for tenant_id, days in by_tenant.iter_rows()}
+
+
+# --------------------------------------------------------------------------------------------- writing
+def replace_partitions(
+    delta: DeltaTable, table: Table, frame: pl.DataFrame, dates: Collection[date], *, fence: int
+) -> int:
+    """Replace the partitions of `dates` with `frame`, in one commit; the new version.
+
+    `delta` must have been opened before the rows were computed and not refreshed since. Raises LeaseLost when
+    somebody else has committed since, StorageUnavailable when the store did not answer (the commit may have
+    happened or not).
+    """
+    day = table.partition_by[0]
+    if not frame.is_empty() and not set(frame[day].unique()) <= set(dates):
+        raise ValueError(f"{table.id}: rows outside the replaced partitions")
+    where = " OR ".join(f"{day} = '{value}'" for value in sorted(set(dates)))
+    with _writing(table):
+        write_deltalake(
+            delta,
+            frame.select(table.schema.names()).to_arrow().cast(table.arrow_schema),
+            mode="overwrite",
+            predicate=where,
+            writer_properties=_WRITER,
+            commit_properties=_fenced(fence),
+        )
+    return delta.version()
+
+
+def append(delta: DeltaTable, table: Table, frame: pl.DataFrame, *, fence: int) -> int:
+    """Append rows to a tenant's table, in one commit; the new version. Raises as `replace_partitions`."""
+    with _writing(table):
+        write_deltalake(
+            delta,
+            frame.select(table.schema.names()).to_arrow().cast(table.arrow_schema),
+            mode="append",
+            writer_properties=_WRITER,
+            commit_properties=_fenced(fence),
+        )
+    return delta.version()
+
+
+def restore(delta: DeltaTable, table: Table, version: int, *, fence: int) -> int:
+    """Undo what came after `version`, as a new commit; the new version. Raises as `replace_partitions`."""
+    with _writing(table):
+        delta.restore(version, commit_properties=_fenced(fence))
+    return delta.version()
+
+
+def _fenced(fence: int) -> CommitProperties:
+    return CommitProperties(max_commit_retries=0, app_transactions=[Transaction(WRITER_APP_ID, fence)])
+
+
+@contextmanager
+def _writing(table: Table) -> Iterator[None]:
+    try:
+        yield
+    except CommitFailedError:
+        raise LeaseLost(f"{table.id} was written by another runner") from None
+    except (DeltaError, OSError) as error:
+        raise StorageUnavailable(f"{table.id} could not be written ({type(error).__name__})") from None
+
+
+# --------------------------------------------------------------------------------------------- maintenance
+def compact(delta: DeltaTable, table: Table, *, fence: int | None = None) -> int:
+    """Merge the small files of partitions that have many; how many files fewer there are.
+
+    With `fence` a commit of anybody else since `delta` was opened wins (LeaseLost); without, appends that
+    come meanwhile are kept beside.
+    """
+    day = table.partition_by[0]
+    before = partitions(delta, table)
+    crowded = [value for value, part in before.items() if part.files >= COMPACT_FROM_FILES]
+    for value in crowded:
+        with _writing(table):
+            delta.optimize.compact(
+                partition_filters=[(day, "=", value.isoformat())],
+                target_size=TARGET_FILE_BYTES,
+                writer_properties=_WRITER,
+                commit_properties=None if fence is None else _fenced(fence),
+            )
+    after = partitions(delta, table)
+    return sum(before[value].files - after[value].files for value in crowded)
+
+
+def expire(delta: DeltaTable, table: Table, *, before: date | datetime, column: str) -> int:
+    """Delete rows whose `column` lies before; how many. A partition column costs no rewriting."""
+    with _writing(table):
+        metrics = delta.delete(f"{column} < '{before.isoformat()}'")
+    return int(metrics["num_deleted_rows"] or 0)
+
+
+def vacuum(
+    delta: DeltaTable, table: Table, *, retention: timedelta, keep_versions: Collection[int] = ()
+) -> int:
+    """Remove files that no version of the last `retention`, and none of `keep_versions`, needs; how many."""
+    with _writing(table):
+        removed = delta.vacuum(
+            retention_hours=int(retention / timedelta(hours=1)),
+            dry_run=False,
+            enforce_retention_duration=False,
+            keep_versions=sorted(keep_versions) or None,
+        )
+    return len(removed)
+
+
+def tidy_log(delta: DeltaTable, table: Table) -> None:
+    """Write a checkpoint and remove log entries that are older than the table keeps them."""
+    with _writing(table):
+        delta.create_checkpoint()
+        delta.cleanup_metadata()
