@@ -103,7 +103,9 @@ def test_dwell_fragmentation_and_entropy_are_weighted_by_active_time() -> None:
         ),
         TEAMS,
     )
-    assert cell(got, "day", "tenant", "acme", "fragmentation") == (pytest.approx(0.3), 2)
+    value, contributors = cell(got, "day", "tenant", "acme", "fragmentation")
+    assert value == pytest.approx(0.3)
+    assert contributors == 2
 
 
 def test_longest_block_and_attainment_are_means_of_worker_days() -> None:
@@ -139,12 +141,10 @@ def test_workers_without_a_team_count_for_the_tenant_alone() -> None:
 
 
 def test_the_order_of_rows_changes_nothing() -> None:
-    days = daily(
-        *(
-            (user, MONDAY, {"active_s": 0.1 * n, "tool_entropy": 1 / (n + 3)})
-            for n, user in enumerate("abcdefgh")
-        )
-    )
+    measures: list[dict[str, float | None]] = [
+        {"active_s": 0.1 * n, "tool_entropy": 1 / (n + 3)} for n in range(8)
+    ]
+    days = daily(*((user, MONDAY, values) for user, values in zip("abcdefgh", measures, strict=True)))
     assert group_rollups(days, TEAMS).equals(group_rollups(days.reverse(), TEAMS.reverse()))
 
 
