@@ -65,6 +65,10 @@ class Logger:
     def error(self, message: str, *, error: BaseException | None = None, **fields: LogValue) -> None:
         self._log(logging.ERROR, message, error, fields)
 
+    def exception(self, message: str, **fields: LogValue) -> None:
+        """An error with the exception that is being handled."""
+        self._log(logging.ERROR, message, sys.exc_info()[1], fields)
+
     def critical(self, message: str, *, error: BaseException | None = None, **fields: LogValue) -> None:
         self._log(logging.CRITICAL, message, error, fields)
 
