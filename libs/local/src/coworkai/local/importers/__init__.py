@@ -1,0 +1,79 @@
+"""Exports of other time trackers, converted to record files that `coworkai process` and `send` take.
+
+A converter reads its files and writes `activities.ndjson` and `device-posture.ndjson`: one record a line,
+with the envelope key `_device_id`. Identities are UUIDv5 of what identifies the original event, so that
+importing the same export twice adds nothing. Times and durations are carried over as they are; what is wrong
+with them is for ingest to judge.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import BinaryIO, Self
+from uuid import UUID, uuid5
+
+import msgspec
+
+from coworkai.common.errors import Terminal
+from coworkai.common.events import Activity, DevicePosture, Source
+
+IMPORT_NAMESPACE = UUID("1b0b4e2e-4d53-5f3c-9a51-6a2f0c5d7a11")
+
+
+class UnknownFormat(Terminal):
+    """The file is not an export that the converter knows."""
+
+    code = "unknown_format"
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Records written by source, and original events left out by reason."""
+
+    records: Mapping[Source, int]
+    skipped: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass
+class RecordFiles(AbstractContextManager["RecordFiles"]):
+    """The record files of one import, replaced if they were there, and the counts of what went in."""
+
+    out: Path
+    skipped: Counter[str] = field(default_factory=Counter)
+    _written: Counter[Source] = field(default_factory=Counter)
+    _files: dict[Source, BinaryIO] = field(default_factory=dict)
+    _stack: ExitStack = field(default_factory=ExitStack)
+
+    def __enter__(self) -> Self:
+        self.out.mkdir(parents=True, exist_ok=True)
+        for source in (Source.ACTIVITIES, Source.DEVICE_POSTURE):
+            self._files[source] = self._stack.enter_context((self.out / f"{source}.ndjson").open("wb"))
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stack.close()
+
+    def add(self, record: Activity | DevicePosture, device: str) -> None:
+        source = Source.ACTIVITIES if isinstance(record, Activity) else Source.DEVICE_POSTURE
+        fields = {key: value for key, value in msgspec.structs.asdict(record).items() if value is not None}
+        self._files[source].write(msgspec.json.encode(fields | {"_device_id": device}) + b"\n")
+        self._written[source] += 1
+
+    @property
+    def counts(self) -> Counts:
+        return Counts(dict(self._written), dict(self.skipped))
+
+
+def identity(*parts: object) -> str:
+    """The event id of what `parts` identify."""
+    return str(uuid5(IMPORT_NAMESPACE, msgspec.json.encode([str(part) for part in parts]).decode()))
