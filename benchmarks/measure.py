@@ -45,8 +45,8 @@ def cpu() -> Iterator[Spent]:
 
 
 def in_child(function: str, **arguments: object) -> Measurement:
-    """Call `module:function` with JSON arguments in a fresh interpreter. Raises CalledProcessError when it
-    fails.""" done = subprocess.run(
+    """Call `module:function` with JSON arguments in a fresh interpreter; CalledProcessError when it fails."""
+    done = subprocess.run(
         [sys.executable, "-m", "benchmarks.measure", function, json.dumps(arguments)],
         stdout=subprocess.PIPE,
         check=True,
