@@ -6,9 +6,11 @@ Imported by the services only: FastAPI and uvicorn come with their dependencies,
 from __future__ import annotations
 
 import inspect
+import os
 import signal
 import socket
 import sys
+import threading
 from collections.abc import Awaitable, Callable
 from types import FrameType
 from typing import TypeVar
@@ -127,6 +129,8 @@ def run(app: ASGIApp, settings: CommonSettings) -> None:
         server_header=False,
         timeout_graceful_shutdown=settings.shutdown_grace_s,
     )
+    if settings.lifeline_fd is not None:
+        threading.Thread(target=_stop_without_parent, args=(settings.lifeline_fd,), daemon=True).start()
     sockets = None if settings.listen_fd is None else [socket.socket(fileno=settings.listen_fd)]
     # uvicorn raises the signal again once it has stopped; it must not kill what comes after.
     handlers = {sign: signal.signal(sign, _stopped) for sign in (signal.SIGTERM, signal.SIGINT)}
@@ -135,6 +139,12 @@ def run(app: ASGIApp, settings: CommonSettings) -> None:
     finally:
         for sign, handler in handlers.items():
             signal.signal(sign, handler)
+
+
+def _stop_without_parent(lifeline_fd: int) -> None:
+    # Nothing is ever written: the read returns when the parent is gone, however it went.
+    os.read(lifeline_fd, 1)
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _stopped(_signal: int, _frame: FrameType | None) -> None:

@@ -100,6 +100,10 @@ class CommonSettings(BaseSettings):
         default=None,
         description="inherited listening socket, instead of host and port (set by `coworkai up`)",
     )
+    lifeline_fd: int | None = Field(
+        default=None,
+        description="inherited pipe; the service stops when its other end closes (set by `coworkai up`)",
+    )
     shutdown_grace_s: int = Field(
         default=8, ge=1, description="seconds that requests in flight get at shutdown"
     )
@@ -111,17 +115,14 @@ class CommonSettings(BaseSettings):
 
     @model_validator(mode="after")
     def _cloud_has_no_defaults(self) -> Self:
-        if self.push_auth and not (self.push_audience and self.push_service_account):
-            raise ValueError("push_auth needs push_audience and push_service_account")
-        if self.mode is Mode.LOCAL:
-            return self
-        needed = ("lake_uri", "control_url", "master_key")
-        missing = [name for name in needed if name not in self.model_fields_set]
-        if missing:
-            names = ", ".join(f"{ENV_PREFIX}{name.upper()}" for name in missing)
-            raise ValueError(f"cloud mode needs {names}")
-        if not self.push_auth:
+        if self.mode is Mode.CLOUD and not self.push_auth:
             raise ValueError("push_auth cannot be off in cloud mode")
+        needed = ("lake_uri", "control_url", "master_key", "project") if self.mode is Mode.CLOUD else ()
+        missing = [name for name in needed if name not in self.model_fields_set]
+        if self.push_auth:
+            missing += [name for name in ("push_audience", "push_service_account") if not getattr(self, name)]
+        if missing:
+            raise ValueError(f"missing {', '.join(ENV_PREFIX + name.upper() for name in missing)}")
         return self
 
     def master_key_bytes(self) -> bytes:

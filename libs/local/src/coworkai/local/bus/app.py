@@ -6,6 +6,7 @@
     POST /v1/projects/{p}/topics/{t}:publish
     GET  /oauth2/v3/certs                                   keys that sign the pushes' tokens
     GET  /status                                            queued, in flight and dead, by subscription
+    POST /quiesce                                           push no more; answers when nothing is in flight
 
 Only on this bus, a publisher may set a message's publish time with the attribute `coworkai-published-at`,
 which is taken off: importers and samples replay telemetry of earlier days.
@@ -108,6 +109,10 @@ class Bus:
             clock=self.clock,
         )
 
+    async def quiesce(self) -> None:
+        """Push no more, and return when the pushes in flight are answered; publishing goes on."""
+        await asyncio.gather(*(pusher.stop() for pusher in self.pushers.values()))
+
     async def publish(self, topic: str, requested: list[_PubsubMessage]) -> list[str]:
         """Ids of the messages, once they are durable. Raises NotFound, or Terminal for a bad message."""
         messages = [self._message(message) for message in requested]
@@ -158,7 +163,7 @@ async def running(settings: BusSettings, clock: Clock = utc_now) -> AsyncIterato
         try:
             yield bus
         finally:
-            await asyncio.gather(*(pusher.stop() for pusher in bus.pushers.values()))
+            await bus.quiesce()
             await commits.aclose()
             queue.close()
 
@@ -186,6 +191,7 @@ def create_app(settings: BusSettings) -> FastAPI:
     app.add_route(subscription, _create_subscription, methods=["PUT"])
     app.add_route("/oauth2/v3/certs", _certs, methods=["GET"])
     app.add_route("/status", _status, methods=["GET"])
+    app.add_route("/quiesce", _quiesce, methods=["POST"])
     return app
 
 
@@ -264,6 +270,11 @@ async def _status(request: Request) -> Response:
         for kind in ("queued", "in_flight", "dead")
     }
     return _json(totals | {"subscriptions": by_subscription})
+
+
+async def _quiesce(request: Request) -> Response:
+    await _bus(request).quiesce()
+    return _json({})
 
 
 async def _google_error(_request: Request, error: Exception) -> Response:

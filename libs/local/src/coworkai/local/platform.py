@@ -1,0 +1,308 @@
+"""CoworkAI on one machine: the embedded bus and the four services as processes over one data folder.
+
+Invariants: one platform a folder (a lock file says so); no process outlives this one, however it ends (each
+holds the read end of a pipe that only we hold open); a stop loses nothing: the bus stops pushing, each
+service finishes what it has in hand, the bus goes last.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Self
+
+import httpx
+
+from coworkai.common.errors import SettingsError, Terminal
+from coworkai.common.settings import ENV_PREFIX
+from coworkai.local import topology
+from coworkai.local.bus.settings import LOCAL_ISSUER
+from coworkai.local.topology import PushIdentity
+
+HOST = "127.0.0.1"
+PROJECT = "local"
+FIRST_PORT = 8081
+READY_TIMEOUT_S = 60.0
+STOP_TIMEOUT_S = 20.0
+POLL_S = 0.05
+
+BUS = "bus"
+MODULES = {
+    BUS: "coworkai.local.bus",
+    "ingest": "coworkai.ingest",
+    "runner": "coworkai.runner",
+    "insights": "coworkai.insights",
+    "partner-api": "coworkai.partner_api",
+}
+_SERVICES = tuple(name for name in MODULES if name != BUS)
+_IDENTITY = PushIdentity("coworkai-local", "push@local.iam.gserviceaccount.com")
+
+
+class ServiceDied(Terminal):
+    """A service ended though nobody stopped it."""
+
+    code = "service_died"
+
+
+@dataclass
+class Service:
+    """One process. Its listening socket is made here, so its port is known and taken before it starts."""
+
+    name: str
+    log_path: Path
+    listener: socket.socket
+    process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        host, port = self.listener_address
+        return f"http://{host}:{port}"
+
+    listener_address: tuple[str, int] = field(init=False)
+
+    def __post_init__(self) -> None:
+        host, port = self.listener.getsockname()[:2]
+        self.listener_address = (host, port)
+
+    def start(self, environment: Mapping[str, str], lifeline: IO[bytes]) -> None:
+        self.log_path.parent.mkdir(parents=True, exist_ok=True)
+        with self.log_path.open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", MODULES[self.name]],
+                env={
+                    **environment,
+                    f"{ENV_PREFIX}LISTEN_FD": str(self.listener.fileno()),
+                    f"{ENV_PREFIX}LIFELINE_FD": str(lifeline.fileno()),
+                },
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                pass_fds=(self.listener.fileno(), lifeline.fileno()),
+                # A Ctrl-C in the terminal is ours to pass on, in order.
+                start_new_session=True,
+            )
+        # Closed here, so that a dead service refuses connections instead of leaving them hanging.
+        self.listener.close()
+
+    def check(self) -> None:
+        """Raises ServiceDied, saying why, when the process has ended."""
+        if self.process is None or (code := self.process.poll()) is None:
+            return
+        how = f"exit code {code}" if code >= 0 else f"signal {signal.Signals(-code).name}"
+        raise ServiceDied(
+            f"{self.name} stopped with {how}{_last_words(self.log_path)}", remedy=f"see {self.log_path}"
+        )
+
+    def stop(self) -> None:
+        """Ask it to stop, wait for it, and kill it when it does not."""
+        if self.process is None:
+            self.listener.close()
+            return
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            try:
+                self.process.wait(STOP_TIMEOUT_S)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+
+
+class Platform:
+    """A context manager: entered, everything is ready; left, everything has stopped.
+
+    `first_port` is ingest's, the others follow it; None takes free ports. `environment` is what the services
+    inherit. `announce(name, url)` is called for each service as it becomes ready. Raises Terminal when the
+    folder or a port is taken, ServiceDied when a service does not come up.
+    """
+
+    def __init__(
+        self,
+        data_dir: Path,
+        *,
+        environment: Mapping[str, str],
+        first_port: int | None = None,
+        announce: Callable[[str, str], None] = lambda _name, _url: None,
+    ) -> None:
+        self.data_dir = data_dir.resolve()
+        self._environment = environment
+        self._first_port = first_port
+        self._announce = announce
+        self._services: dict[str, Service] = {}
+        self._lock: IO[str] | None = None
+        self._lifeline: tuple[IO[bytes], IO[bytes]] | None = None
+
+    @property
+    def bus_url(self) -> str:
+        return self._services[BUS].url
+
+    def url(self, service: str) -> str:
+        return self._services[service].url
+
+    def __enter__(self) -> Self:
+        self.data_dir.mkdir(parents=True, exist_ok=True)
+        self._lock = _lock(self.data_dir)
+        try:
+            self._start()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(
+        self, _type: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def check(self) -> None:
+        """Raises ServiceDied when a service has ended."""
+        for service in self._services.values():
+            service.check()
+
+    def stop(self) -> None:
+        """Stop in order: no more pushes, then the services, then the bus. Does nothing the second time."""
+        if BUS in self._services and self._services[BUS].process is not None:
+            # Without the bus there is nothing to hold back.
+            with suppress(httpx.HTTPError):
+                httpx.post(f"{self.bus_url}/quiesce", timeout=STOP_TIMEOUT_S)
+        for name in (*_SERVICES, BUS):
+            if name in self._services:
+                self._services.pop(name).stop()
+        if self._lifeline is not None:
+            for end in self._lifeline:
+                end.close()
+            self._lifeline = None
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
+
+    def _start(self) -> None:
+        read_end, write_end = os.pipe()
+        self._lifeline = (os.fdopen(read_end, "rb"), os.fdopen(write_end, "wb"))
+        for offset, name in enumerate((*_SERVICES, BUS)):
+            port = 0 if self._first_port is None else self._first_port + offset
+            log_path = self.data_dir / "logs" / f"{name}.log"
+            self._services[name] = Service(name, log_path, _listen(name, port))
+        environment = self._service_environment()
+        self._services[BUS].start(environment, self._lifeline[0])
+        self._wait_until_ready([BUS])
+        with httpx.Client(base_url=self.bus_url, timeout=10) as client:
+            topology.apply(client, PROJECT, {name: self.url(name) for name in _SERVICES}, _IDENTITY)
+        for name in _SERVICES:
+            self._services[name].start(environment, self._lifeline[0])
+        self._wait_until_ready(_SERVICES)
+
+    def _wait_until_ready(self, names: list[str] | tuple[str, ...]) -> None:
+        waiting = list(names)
+        give_up_at = time.monotonic() + READY_TIMEOUT_S
+        while waiting:
+            for name in tuple(waiting):
+                service = self._services[name]
+                service.check()
+                if _answers(f"{service.url}/readyz"):
+                    waiting.remove(name)
+                    self._announce(name, service.url)
+            if waiting and time.monotonic() > give_up_at:
+                service = self._services[waiting[0]]
+                raise ServiceDied(
+                    f"{service.name} is not ready after {READY_TIMEOUT_S:.0f} s",
+                    remedy=f"see {service.log_path}",
+                )
+            if waiting:
+                time.sleep(POLL_S)
+
+    def _service_environment(self) -> dict[str, str]:
+        return {
+            **self._environment,
+            f"{ENV_PREFIX}MODE": "local",
+            f"{ENV_PREFIX}DATA_DIR": str(self.data_dir),
+            f"{ENV_PREFIX}PROJECT": PROJECT,
+            f"{ENV_PREFIX}BUS_URL": self.bus_url,
+            f"{ENV_PREFIX}PUSH_AUTH": "true",
+            f"{ENV_PREFIX}PUSH_AUDIENCE": _IDENTITY.audience,
+            f"{ENV_PREFIX}PUSH_SERVICE_ACCOUNT": _IDENTITY.service_account,
+            f"{ENV_PREFIX}PUSH_JWKS_URL": f"{self.bus_url}/oauth2/v3/certs",
+            f"{ENV_PREFIX}PUSH_ISSUER": LOCAL_ISSUER,
+        }
+
+
+def own_environment() -> dict[str, str]:
+    """This process's environment, for a platform that takes the user's settings."""
+    return dict(os.environ)
+
+
+def private_environment() -> dict[str, str]:
+    """The same without any setting of ours: nothing outside the data folder is touched."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(ENV_PREFIX)}
+
+
+@contextmanager
+def stop_on_signals() -> Iterator[None]:
+    """Turn SIGTERM into KeyboardInterrupt, so that it unwinds as Ctrl-C does."""
+
+    def interrupt(_signal: int, _frame: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _lock(data_dir: Path) -> IO[str]:
+    file = (data_dir / ".lock").open("a")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        file.close()
+        raise Terminal(
+            f"CoworkAI already runs on {data_dir}", remedy="stop it, or give another folder with --data"
+        ) from None
+    return file
+
+
+def _listen(name: str, port: int) -> socket.socket:
+    listener = socket.socket()
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((HOST, port))
+        listener.listen(1_024)
+    except OSError:
+        listener.close()
+        raise SettingsError(
+            f"port {port} for {name} is taken", remedy="choose others with --port, or free ones with --port 0"
+        ) from None
+    return listener
+
+
+def _answers(url: str) -> bool:
+    try:
+        return httpx.get(url, timeout=2).status_code == 200
+    except httpx.HTTPError:
+        return False
+
+
+def _last_words(log_path: Path) -> str:
+    """Why a service stopped, from the last error of its log; empty where it says nothing."""
+    for line in reversed(log_path.read_text(encoding="utf-8", errors="replace").splitlines()[-50:]):
+        try:
+            entry = json.loads(line)
+        except ValueError:
+            # A setting that stopped it, or a failed import: plain text on stderr.
+            return f": {line.strip()}" if line.strip() else ""
+        if entry.get("severity") in {"ERROR", "CRITICAL"}:
+            error = entry.get("error", {})
+            detail = error.get("message") or error.get("type")
+            return f": {entry['message']}" + (f" ({detail})" if detail else "")
+    return ""
