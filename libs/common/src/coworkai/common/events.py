@@ -55,7 +55,7 @@ class Source(StrEnum):
         return f"telemetry-{self.value}"
 
 
-class Record(Struct, forbid_unknown_fields=True, gc=False, kw_only=True):
+class Record(Struct, forbid_unknown_fields=True, gc=False, kw_only=True, omit_defaults=True):
     event_id: EventId
     user_id: Annotated[Identifier, Meta(description="direct identifier; stored as a token")]
 
@@ -100,7 +100,7 @@ class ChatMessage(Record, kw_only=True):
     text: Text
 
 
-class ManifestKpi(Struct, forbid_unknown_fields=True, gc=False, kw_only=True):
+class ManifestKpi(Struct, forbid_unknown_fields=True, gc=False, kw_only=True, omit_defaults=True):
     name: Annotated[Name, Meta(min_length=1)]
     target: float | None = None
     actual: float | None = None
@@ -134,7 +134,7 @@ class DevicePosture(Record, kw_only=True):
     agent_version: Name | None = None
 
 
-class JobsRow(Struct, forbid_unknown_fields=True, gc=False, kw_only=True):
+class JobsRow(Struct, forbid_unknown_fields=True, gc=False, kw_only=True, omit_defaults=True):
     """One row of an organisation snapshot (CSV with a header; `event_id` is a UUIDv5 made at ingest)."""
 
     user_id: Identifier
