@@ -250,9 +250,9 @@ class TestAfterHours:
         got = worked(slice_("code", "05:00", "07:00"), slice_("code", "21:00", "23:00"), org_members=hours)
         assert got["after_hours_s"] == 7200
 
-    def test_equal_start_and_end_are_the_whole_day(self) -> None:
+    def test_equal_start_and_end_are_no_schedule(self) -> None:
         hours = org({"schedule_start": "08:00", "schedule_end": "08:00"})
-        assert worked(self.day, org_members=hours)["after_hours_s"] == 0
+        assert worked(self.day, org_members=hours)["after_hours_s"] is None
 
     def test_the_schedule_is_read_in_the_workers_zone(self) -> None:
         hours = org({"schedule_start": "09:00", "schedule_end": "17:00", "time_zone": "America/New_York"})

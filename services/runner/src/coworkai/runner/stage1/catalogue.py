@@ -209,7 +209,7 @@ _MEASURES = (
         "After-hours time",
         Unit.SECONDS,
         "active time net of idle outside the worker's own schedule, in the worker's own time zone; the "
-        "schedule has hours and no weekdays, may cross midnight, and start = end is the whole day",
+        "schedule has hours and no weekdays, and may cross midnight; start = end is no schedule",
         f"{_NO_ACTIVITY}, or no schedule is valid on the day",
         (_SLICES, _POSTURE, _ORG),
         Aggregation.SUM,

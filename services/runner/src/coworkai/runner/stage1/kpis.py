@@ -179,8 +179,8 @@ def _schedule(days: pl.DataFrame) -> pl.DataFrame:
 
     hours = days.select(
         "day", "zone", "date", opens=minute_of_day("schedule_start"), closes=minute_of_day("schedule_end")
-    ).drop_nulls(["opens", "closes"])
-    overnight = pl.col("closes") <= pl.col("opens")
+    ).filter(pl.col("opens") != pl.col("closes"))
+    overnight = pl.col("closes") < pl.col("opens")
     hours = hours.with_columns(closes=pl.col("closes") + pl.when(overnight).then(1440).otherwise(0))
     evening_before = hours.filter(pl.col("closes") > 1440).with_columns(
         opens=pl.col("opens") - 1440, closes=pl.col("closes") - 1440
