@@ -2,10 +2,10 @@
 
     python -m tests.doubles.gcs --port 0     prints its URL on a line, then serves until it is ended
 
-Objects are in memory; generations rise; a PUT with `x-goog-if-generation-match: 0` creates, or fails with 412:
-that makes Delta commits atomic. Every reply about an object carries ETag and Last-Modified. Multipart uploads,
-copies, ranges, listings with delimiters and pages work. Faults, all off by default, hit mutations of objects
-(PUT, copy, completion of an upload):
+Objects are in memory; generations rise; a PUT with `x-goog-if-generation-match: 0` creates, or fails with
+412: that makes Delta commits atomic. Every reply about an object carries ETag and Last-Modified. Multipart
+uploads, copies, ranges, listings with delimiters and pages work. Faults, all off by default, hit mutations of
+objects (PUT, copy, completion of an upload):
 
     latency_s      every request waits this long
     rate_limit_s   a second mutation of one object within this time is answered 429, as the real one does
