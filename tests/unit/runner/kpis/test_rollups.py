@@ -155,6 +155,8 @@ def test_every_ratio_names_measures_of_the_catalogue() -> None:
 
 
 class TestBaselines:
+    rules = KpiRules(baseline_min_days=5)
+
     @staticmethod
     def history(*values: float | None, user: str = "ann", first: date = MONDAY) -> pl.DataFrame:
         return daily(
@@ -167,12 +169,12 @@ class TestBaselines:
         return row["median_28d"], row["mad_z"], row["baseline_days"]
 
     def test_the_value_is_set_against_the_median_and_mad_of_the_days_before(self) -> None:
-        median, z, days = self.last(baselines(self.history(1, 2, 3, 4, 100, 7)))
+        median, z, days = self.last(baselines(self.history(1, 2, 3, 4, 100, 7), self.rules))
         assert (median, days) == (3, 5)
         assert z == pytest.approx(0.6745 * 4 / 1)  # |1-3|,|2-3|,0,|4-3|,|100-3| → MAD 1
 
-    def test_fewer_than_five_days_before_are_no_baseline(self) -> None:
-        assert self.last(baselines(self.history(1, 2, 3, None, 4, 7))) == (None, None, 4)
+    def test_fewer_days_before_than_the_rules_ask_are_no_baseline(self) -> None:
+        assert self.last(baselines(self.history(1, 2, 3, None, 4, 7), self.rules)) == (None, None, 4)
 
     def test_days_older_than_28_are_not_in_it(self) -> None:
         rules = KpiRules(baseline_min_days=1)
@@ -182,8 +184,8 @@ class TestBaselines:
         assert self.last(baselines(later, rules)) == (None, None, 0)
 
     def test_a_past_without_spread_says_only_whether_the_value_is_the_same(self) -> None:
-        assert self.last(baselines(self.history(5, 5, 5, 5, 5, 5))) == (5, 0, 5)
-        assert self.last(baselines(self.history(5, 5, 5, 5, 5, 6))) == (5, None, 5)
+        assert self.last(baselines(self.history(5, 5, 5, 5, 5, 5), self.rules)) == (5, 0, 5)
+        assert self.last(baselines(self.history(5, 5, 5, 5, 5, 6), self.rules)) == (5, None, 5)
 
     def test_other_people_have_no_part_in_it(self) -> None:
         alone = baselines(self.history(1, 2, 3, 4, 5, 6))

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from coworkai.common.tables import GOLD_KPI_DAILY, GOLD_KPI_GROUPS
+from coworkai.runner.silver.schedules import scheduled_windows
 from coworkai.runner.stage1.catalogue import CATALOGUE, Aggregation, Measure
 from coworkai.runner.stage1.focus import is_focus
 from coworkai.runner.stage1.org_context import KEYS, with_org
@@ -42,7 +43,7 @@ class KpiRules:
     focus_interruption_max_s: float = 60.0
     stay_min_s: float = 5.0
     baseline_days: int = 28
-    baseline_min_days: int = 5
+    baseline_min_days: int = 7
 
 
 DEFAULT_RULES = KpiRules()
@@ -75,9 +76,9 @@ def kpi_daily(
     row a worker-day and measure, value null as the catalogue says. `focus` is a table of
     `focus.parse_focus_table`; `tenant_zone` (IANA) stands in where the organisation names no zone.
     """
-    days = with_org(_worker_days(inputs), inputs.org_members, tenant_zone)
+    days = _worker_days(inputs)
     slices = _slices(inputs.atomic_slices, days, focus)
-    schedule = _schedule(days)
+    schedule = _schedule(days, inputs.org_members, tenant_zone)
     segments = _segments(slices, _of_days(inputs.idle, days), schedule)
     scheduled = schedule.select("day", has_schedule=pl.lit(value=True)).unique()
     wide = days.select("day", *KEYS, "has_telemetry")
@@ -163,54 +164,13 @@ def _slices(atomic_slices: pl.DataFrame, days: pl.DataFrame, focus: pl.DataFrame
     )
 
 
-def _schedule(days: pl.DataFrame) -> pl.DataFrame:
-    """Working hours that can touch the day: day, since, until (µs, UTC), disjoint; none where unknown.
-
-    A schedule that crosses midnight reaches into the day from the evening before:
-
-        22:00–06:00      ├──06:00                  22:00──┤
-                     00:00 ── the worker's day ── 24:00
-    """
-
-    def minute_of_day(column: str) -> pl.Expr:
-        parts = pl.col(column).str.split(":").list
-        hours, minutes = (parts.get(n, null_on_oob=True).cast(pl.Int64, strict=False) for n in (0, 1))
-        return hours * 60 + minutes
-
-    hours = days.select(
-        "day", "zone", "date", opens=minute_of_day("schedule_start"), closes=minute_of_day("schedule_end")
-    ).filter(pl.col("opens") != pl.col("closes"))
-    overnight = pl.col("closes") < pl.col("opens")
-    hours = hours.with_columns(closes=pl.col("closes") + pl.when(overnight).then(1440).otherwise(0))
-    evening_before = hours.filter(pl.col("closes") > 1440).with_columns(
-        opens=pl.col("opens") - 1440, closes=pl.col("closes") - 1440
-    )
-    midnight = pl.col("date").cast(pl.Datetime("us"))
-    windows = pl.concat([hours, evening_before]).select(
-        "day",
-        "zone",
-        since=midnight + pl.duration(minutes="opens"),
-        until=midnight + pl.duration(minutes="closes"),
-    )
+def _schedule(days: pl.DataFrame, org_members: pl.DataFrame, tenant_zone: str) -> pl.DataFrame:
+    """Scheduled hours of the day: day, since, until (µs, UTC), disjoint; none where no schedule is known."""
+    windows = scheduled_windows(days.select("day", *KEYS), org_members, tenant_zone)
     return pl.concat(
-        [
-            pl.DataFrame(schema={"day": days.schema["day"], "since": pl.Int64, "until": pl.Int64}),
-            *(
-                part.select("day", _instant("since", str(zone)), _instant("until", str(zone)))
-                for (zone,), part in windows.partition_by("zone", as_dict=True, maintain_order=True).items()
-            ),
-        ]
-    ).drop_nulls()
-
-
-def _instant(wall_clock: str, zone: str) -> pl.Expr:
-    """UTC µs of a wall-clock time: the first of two that read the same, an hour on where it was skipped."""
-
-    def at(wall: pl.Expr) -> pl.Expr:
-        return wall.dt.replace_time_zone(zone, ambiguous="earliest", non_existent="null")
-
-    wall = pl.col(wall_clock)
-    return at(wall).fill_null(at(wall + pl.duration(hours=1))).dt.convert_time_zone("UTC").to_physical()
+        windows.select("day", since=pl.col(since).to_physical(), until=pl.col(until).to_physical())
+        for since, until in (("first_from", "first_to"), ("second_from", "second_to"))
+    ).filter(pl.col("since") < pl.col("until"))
 
 
 def _segments(slices: pl.DataFrame, idle: pl.DataFrame, schedule: pl.DataFrame) -> pl.DataFrame:
