@@ -12,7 +12,7 @@ computed in any number of calls, each with all jobs rows, and days with the even
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 
 import numpy as np
 import polars as pl
@@ -51,9 +51,9 @@ _Frames = dict[Source, pl.DataFrame]
 
 _WITHHELD = "off"
 _REACH_BEFORE, _REACH_AFTER = 2, 1
-"""Event dates around a local date that can hold rows of it: zones reach from -12 to +14 h, activities last
-24 h.
-"""
+"""Event dates around a local date that can hold rows of it: activities last 24 h, and see below."""
+_EARLIEST_MIDNIGHT, _LATEST_MIDNIGHT = timedelta(hours=14), timedelta(hours=12)
+"""How long before and after 00:00 UTC a local date begins, east and west of the date line."""
 
 
 def build_silver(
@@ -77,8 +77,8 @@ def build_silver(
     frames = _frames(bronze)
     members = org_members(first_of_each(frames[Source.JOBS]).kept)
     identified = {source: first_of_each(frames[source]) for source in OWN_TIME}
-    kept = _timed({source: _near(rows.kept, dates) for source, rows in identified.items()})
-    left_out = _timed({source: _near(rows.left_out, dates) for source, rows in identified.items()})
+    kept = _timed({source: _near(source, rows.kept, dates) for source, rows in identified.items()})
+    left_out = _timed({source: _near(source, rows.left_out, dates) for source, rows in identified.items()})
     wanted = None if dates is None else epoch_days(dates)
 
     bounds = bounds_of([*kept[0].items(), *left_out[0].items()], worker_zones(members), tenant_zone)
@@ -168,12 +168,17 @@ def _timed(rows: Mapping[Source, pl.DataFrame]) -> tuple[_Frames, _Frames]:
     return timed, withheld
 
 
-def _near(rows: pl.DataFrame, dates: Collection[date] | None) -> pl.DataFrame:
+def _near(source: Source, rows: pl.DataFrame, dates: Collection[date] | None) -> pl.DataFrame:
     """Rows that can reach the local `dates`, whatever the zone; a superset at little cost."""
-    if dates is None:
-        return rows
+    if not dates:
+        return rows if dates is None else rows.clear()
     reach = {day + timedelta(days=n) for day in dates for n in range(-_REACH_BEFORE, _REACH_AFTER + 1)}
-    mask = rows["event_date"].is_in(pl.Series(sorted(reach), dtype=pl.Date).implode())
+    first = datetime.combine(min(dates), time(), UTC) - _EARLIEST_MIDNIGHT
+    last = datetime.combine(max(dates), time(), UTC) + timedelta(days=1) + _LATEST_MIDNIGHT
+    began = pl.col(OWN_TIME[source])
+    ended = pl.col("ended_at") if source is Source.ACTIVITIES else began
+    is_near = (began < last) & (ended >= first)
+    mask = rows.select(pl.col("event_date").is_in(sorted(reach)) & is_near.fill_null(value=True)).to_series()
     return rows if mask.all() else rows.filter(mask)
 
 
