@@ -86,7 +86,7 @@ def test_chat_is_told_by_conversation_in_the_workers_zone() -> None:
             "occurred_at": at("09:00"),
             "assistant": "copilot",
             "conversation_id": "a",
-            "text": "first\n\n# two",
+            "text": "one\n\n# two",
         },
         {"occurred_at": at("09:02"), "assistant": "sla|ck", "conversation_id": "b", "text": None},
     )
