@@ -37,13 +37,18 @@ _ALWAYS_COUNTED = (
 
 @dataclass(frozen=True, slots=True)
 class KpiRules:
-    """Numbers of the measures and of the baselines."""
+    """Numbers of the measures and of the baselines. Every one is a named setting with its default."""
 
     focus_block_min_s: float = 1500.0
+    """A run in focus categories with less evidence is no focus block."""
     focus_interruption_max_s: float = 60.0
+    """A longer interruption ends a run."""
     stay_min_s: float = 5.0
+    """A shorter stay in a context is passed over: the debounce of context switches."""
     baseline_days: int = 28
+    """Calendar days before the day that its baseline is taken from."""
     baseline_min_days: int = 7
+    """With fewer days than this that have a value there is no baseline."""
 
 
 DEFAULT_RULES = KpiRules()
