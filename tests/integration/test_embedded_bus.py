@@ -14,7 +14,7 @@ import pytest
 from tests.doubles.buses import embedded_bus
 from tests.doubles.push_target import PushTarget
 
-from coworkai.common.bus import OutgoingMessage, Publisher, PushAuth
+from coworkai.common.bus import OutgoingMessage, Publisher, PushAuth, PushMessage
 from coworkai.common.errors import Terminal, Unauthenticated
 from coworkai.local.bus.settings import LOCAL_ISSUER
 from coworkai.local.dead_letters import list_dead_letters, replay_dead_letters

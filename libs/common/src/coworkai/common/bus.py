@@ -30,10 +30,8 @@ from coworkai.common.settings import CommonSettings
 
 PUBLISH_SCOPE = "https://www.googleapis.com/auth/pubsub"
 MAX_MESSAGES_PER_REQUEST = 1_000
-MAX_REQUEST_BYTES = 9_000_000
-"""Pub/Sub takes 10 MB a request; the rest is room for JSON and base64 of the attributes."""
-MAX_DATA_BYTES = 7_000_000
-"""Largest data of one message: 10 MB of request after base64."""
+MAX_DATA_BYTES = 10_000_000
+"""Pub/Sub's limit of a message's data, and of all data and attributes of a request."""
 
 
 class BadEnvelope(Terminal):
@@ -418,11 +416,12 @@ def _requests(messages: Sequence[OutgoingMessage]) -> list[tuple[bytes, int]]:
         encoded = msgspec.json.encode(
             {"data": base64.b64encode(message.data).decode(), "attributes": dict(message.attributes)}
         )
-        if pending and (len(pending) == MAX_MESSAGES_PER_REQUEST or size + len(encoded) > MAX_REQUEST_BYTES):
+        length = len(message.data) + sum(len(k) + len(v) for k, v in message.attributes.items())
+        if pending and (len(pending) == MAX_MESSAGES_PER_REQUEST or size + length > MAX_DATA_BYTES):
             out.append((b'{"messages":[' + b",".join(pending) + b"]}", len(pending)))
             pending, size = [], 0
         pending.append(encoded)
-        size += len(encoded) + 1
+        size += length
     if pending:
         out.append((b'{"messages":[' + b",".join(pending) + b"]}", len(pending)))
     return out

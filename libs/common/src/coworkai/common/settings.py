@@ -139,13 +139,13 @@ class CommonSettings(BaseSettings):
 S = TypeVar("S", bound=CommonSettings)
 
 
-def load(settings: type[S]) -> S:
-    """The service's settings from the environment.
+def load(settings: type[S], data_dir: Path | None = None) -> S:
+    """The service's settings from the environment; `data_dir`, where given, wins over it.
 
     Raises SettingsError with one line that names what is missing or wrong, never its value.
     """
     try:
-        return settings()
+        return settings() if data_dir is None else settings(data_dir=data_dir)
     except ValidationError as error:
         problems = "; ".join(
             ": ".join([*(str(part) for part in problem["loc"]), problem["msg"].removeprefix("Value error, ")])

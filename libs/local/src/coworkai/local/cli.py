@@ -1,0 +1,48 @@
+"""`coworkai`: the command line. Exit codes: 0 done, 1 failed with a reason, 2 wrong usage."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from coworkai.common.errors import CoworkError
+from coworkai.local.commands import convert, lake, run, tenants
+from coworkai.local.commands.options import err
+
+app = typer.Typer(
+    name="coworkai",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    help="Workplace telemetry into workblocks, KPIs and reports that add up.\n\nStart with: coworkai demo",
+)
+app.command()(run.demo)
+app.command()(run.process)
+app.command()(run.up)
+app.command()(run.send)
+app.add_typer(convert.app, name="import")
+app.command()(lake.tables)
+app.add_typer(tenants.tenant, name="tenant")
+app.add_typer(tenants.key, name="key")
+app.add_typer(tenants.dead_letters, name="dead-letters")
+
+
+def main() -> None:
+    """Run the command line; a failure of ours is one line with its remedy, never a stack trace."""
+    try:
+        app()
+    except CoworkError as error:
+        err.print(f"[bold red]error:[/] {_plain(error.message)}", soft_wrap=True)
+        if error.remedy is not None:
+            err.print(f"       {_plain(error.remedy)}", soft_wrap=True)
+        sys.exit(1)
+
+
+def _plain(text: str) -> str:
+    return text.replace("[", r"\[")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""The commands of `coworkai`, by what they are about."""

@@ -1,0 +1,59 @@
+"""Options and output that the commands share."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import typer
+from rich.console import Console
+
+from coworkai.common.errors import SettingsError
+from coworkai.common.settings import CommonSettings, load
+
+DEFAULT_DATA = Path("data")
+
+Data = Annotated[
+    Path, typer.Option("--data", metavar="DIR", help="Data folder: lake, stores, keys and logs.")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines instead of text.")]
+_TENANT_PATTERN = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
+
+out = Console(highlight=False)
+"""Results."""
+err = Console(stderr=True, highlight=False)
+"""Progress and errors, so that results can be piped."""
+
+
+def tenant_id(value: str) -> str:
+    if not _TENANT_PATTERN.fullmatch(value):
+        raise typer.BadParameter("lower-case letters, digits and hyphens, at most 63, first no hyphen")
+    return value
+
+
+Tenant = Annotated[
+    str, typer.Option("--tenant", metavar="ID", callback=tenant_id, help="Tenant the data belongs to.")
+]
+TenantArgument = Annotated[
+    str, typer.Argument(metavar="TENANT", callback=tenant_id, show_default=False, help="Id of the tenant.")
+]
+
+
+def settings_of(data: Path, *, must_exist: bool = True) -> CommonSettings:
+    """Settings of a data folder; the environment may move its lake or control store elsewhere.
+
+    Raises SettingsError when the folder does not exist though it must.
+    """
+    if must_exist and not data.is_dir():
+        raise SettingsError(
+            f"no data folder {data}", remedy="give the one of `coworkai up` or `process` with --data"
+        )
+    return load(CommonSettings, data_dir=data)
+
+
+def print_json(value: object) -> None:
+    sys.stdout.write(msgspec.json.encode(value).decode() + "\n")
+    sys.stdout.flush()

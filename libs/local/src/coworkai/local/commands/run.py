@@ -1,0 +1,281 @@
+"""Commands that run the platform: up, process, demo, send."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import date, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+)
+
+from coworkai.common.control import Capture, Control, Identity
+from coworkai.common.errors import Terminal
+from coworkai.local.commands.options import (
+    DEFAULT_DATA,
+    Data,
+    Json,
+    Tenant,
+    err,
+    out,
+    print_json,
+    settings_of,
+)
+
+DEMO_DATA = Path("demo-data")
+DEMO_TENANT = "demo"
+DEMO_MARK = ".coworkai-demo"
+CHECK_S = 0.5
+
+Folder = Annotated[
+    Path,
+    typer.Argument(
+        metavar="DIR",
+        exists=True,
+        file_okay=False,
+        show_default=False,
+        help="Folder with any of activities.ndjson, keystrokes.ndjson, clipboard.ndjson, chat.ndjson, "
+        "manifests.ndjson, device-posture.ndjson and jobs.csv.",
+    ),
+]
+
+
+def up(
+    data: Data = DEFAULT_DATA,
+    port: Annotated[
+        int,
+        typer.Option(
+            "--port",
+            min=0,
+            max=65_000,
+            help="Port of ingest; the other services follow it. 0 takes free ones.",
+        ),
+    ] = 8081,
+) -> None:
+    """Run the four services and the bus on this machine, until Ctrl-C.
+
+    Data survives a restart. Settings come from COWORKAI_* environment variables.
+
+    Example: coworkai up --data ./data
+    """
+    from coworkai.local.platform import Platform, own_environment, stop_on_signals
+
+    settings = settings_of(data, must_exist=False)
+    control = Control(settings.control_url)
+    control.create_schema()
+    with stop_on_signals():
+        try:
+            with Platform(
+                data, environment=own_environment(), first_port=port or None, announce=_announce
+            ) as platform:
+                out.print(f"CoworkAI is up on {data}. Ctrl-C stops it.")
+                if not control.tenants():
+                    out.print(f"No tenant yet: coworkai tenant set acme --data {data}")
+                while True:
+                    platform.check()
+                    time.sleep(CHECK_S)
+        except KeyboardInterrupt:
+            out.print("Stopped; every message taken is kept.")
+        finally:
+            control.close()
+
+
+def _announce(name: str, url: str) -> None:
+    out.print(f"{name:<12} ready at {url}")
+
+
+def process(
+    folder: Folder,
+    *,
+    data: Annotated[
+        Path | None,
+        typer.Option("--data", metavar="DIR", help="Keep lake, reports and logs here.", show_default=False),
+    ] = None,
+    tenant: Tenant = "local",
+    capture: Annotated[
+        Capture, typer.Option(help="What of keystrokes and clipboard is stored.")
+    ] = Capture.COUNTS,
+    identity: Annotated[
+        Identity, typer.Option(help="Store user_id as a keyed token, or as sent.")
+    ] = Identity.TOKEN,
+    time_zone: Annotated[
+        str, typer.Option(metavar="ZONE", help="IANA zone of workers whose zone jobs.csv does not tell.")
+    ] = "UTC",
+    json: Json = False,
+) -> None:
+    """Process a folder of record files from telemetry to workblocks, KPIs and reports, then stop.
+
+    Starts a private platform on free ports, sends every record through real HTTP pushes, waits until all is
+    processed, and prints what became of every record and second.
+
+    Example: coworkai process ./records --data ./result
+    """
+    from coworkai.local.platform import stop_on_signals
+    from coworkai.local.process import TenantPolicy, working_folder
+    from coworkai.local.show import summary_table
+
+    policy = TenantPolicy(tenant, identity, capture, time_zone)
+    with stop_on_signals(), working_folder(data) as data_dir:
+        summary = _process(folder, data_dir, policy)
+    if json:
+        print_json(summary)
+        return
+    summary_table(out, summary)
+    if data is not None:
+        out.print(f"\nlake     {data / 'lake'}")
+        out.print(f"reports  {_artifacts(data, tenant)}")
+
+
+def demo(
+    data: Annotated[
+        Path, typer.Option("--data", metavar="DIR", help="Where records, lake, reports and logs go.")
+    ] = DEMO_DATA,
+    seed: Annotated[int, typer.Option(help="Another seed makes another organisation.")] = 7,
+    start: Annotated[
+        datetime | None,
+        typer.Option(
+            formats=["%Y-%m-%d"], help="First working day; around the last change of clocks by default."
+        ),
+    ] = None,
+) -> None:
+    """Two weeks of a sample organisation, from telemetry to workblocks and reports.
+
+    25 workers in 4 teams and 3 time zones, with overlaps, duplicates, late and broken records, personal data
+    in titles and chat. The same seed makes the same organisation.
+
+    Example: coworkai demo --data ./demo-data
+    """
+    from coworkai.local.demo import show_demo
+    from coworkai.local.platform import stop_on_signals
+    from coworkai.local.process import TenantPolicy
+    from coworkai.local.sample import write_organisation
+
+    _fresh_demo_folder(data)
+    first_day: date | None = None if start is None else start.date()
+    facts = write_organisation(data / "records", seed=seed, start=first_day)
+    err.print(
+        f"{facts.workers} workers in {facts.teams} teams, {facts.first_day} to {facts.last_day}: "
+        f"{facts.received:,} records in {data / 'records'}"
+    )
+    with stop_on_signals():
+        summary = _process(data / "records", data, TenantPolicy(DEMO_TENANT))
+    show_demo(out, settings_of(data), DEMO_TENANT, facts, summary)
+
+
+def _fresh_demo_folder(data: Path) -> None:
+    """Raises Terminal when the folder holds something else than an earlier demo."""
+    mark = data / DEMO_MARK
+    if mark.exists():
+        shutil.rmtree(data)
+    elif data.exists() and any(data.iterdir()):
+        raise Terminal(f"{data} holds something else than a demo", remedy="give an empty folder with --data")
+    data.mkdir(parents=True, exist_ok=True)
+    mark.touch()
+
+
+def send(
+    folder: Folder,
+    tenant: Tenant,
+    bus: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL", help="Base of the bus; where `coworkai up` puts it by default.", show_default=False
+        ),
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Publish a folder of record files to a running platform, as collectors do.
+
+    Example: coworkai send ./records --tenant acme
+    """
+    from coworkai.common.bus import Publisher
+    from coworkai.common.settings import CommonSettings, load
+    from coworkai.local.sender import Outgoing, Sent, record_files
+    from coworkai.local.sender import send as send_files
+
+    settings = load(CommonSettings)
+    files = record_files(folder)
+
+    async def run() -> Sent:
+        publisher = Publisher(bus or settings.bus_url, settings.project)
+        try:
+            with _progress() as progress:
+                task = progress.add_task("publish", total=sum(path.stat().st_size for path in files.values()))
+
+                def published(outgoing: Outgoing) -> None:
+                    progress.advance(task, outgoing.file_bytes)
+
+                return await send_files(publisher, files, tenant, published)
+        finally:
+            await publisher.aclose()
+
+    sent = asyncio.run(run())
+    if json:
+        print_json({"messages": sent.messages, "records": sent.records})
+        return
+    out.print(f"{sum(sent.records.values()):,} records in {sent.messages:,} messages")
+
+
+def _process(folder: Path, data_dir: Path, policy: object) -> dict[str, object]:
+    from coworkai.local import process as work
+    from coworkai.local.progress import Progress as Left
+    from coworkai.local.sender import Outgoing, record_files
+
+    assert isinstance(policy, work.TenantPolicy)
+    total = sum(path.stat().st_size for path in record_files(folder).values())
+    with _progress() as progress:
+        starting = progress.add_task("start", total=5)
+        publishing = progress.add_task("publish", total=total, visible=False)
+        taking = progress.add_task("ingest", total=0, visible=False)
+        computing = progress.add_task("compute", total=0, visible=False)
+        published = 0
+        most_days = 0
+
+        def on_service(_name: str, _url: str) -> None:
+            progress.advance(starting)
+
+        def on_published(outgoing: Outgoing) -> None:
+            nonlocal published
+            published += 1
+            progress.update(publishing, advance=outgoing.file_bytes, visible=True)
+
+        def on_progress(left: Left) -> None:
+            nonlocal most_days
+            progress.update(taking, total=published, completed=published - left.messages, visible=True)
+            days = left.silver_days + left.stage1_days
+            most_days = max(most_days, days)
+            progress.update(computing, total=most_days, completed=most_days - days, visible=most_days > 0)
+
+        watcher = work.Watcher(on_service, on_published, on_progress)
+        return work.process(folder, data_dir, policy, watcher)
+
+
+@contextmanager
+def _progress() -> Iterator[Progress]:
+    with Progress(
+        SpinnerColumn(),
+        TextColumn("{task.description:<8}"),
+        BarColumn(),
+        TextColumn("{task.percentage:>3.0f} %"),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        console=err,
+        transient=True,
+    ) as progress:
+        yield progress
+
+
+def _artifacts(data: Path, tenant: str) -> Path:
+    return data / "lake" / "tenants" / tenant / "artifacts"

@@ -1,0 +1,208 @@
+"""Commands about the control plane: tenants, ingest keys, dead letters."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from coworkai.common.control import Capture, Control, Identity
+from coworkai.common.control import Tenant as TenantRow
+from coworkai.common.errors import NotFound
+from coworkai.local.commands.options import (
+    DEFAULT_DATA,
+    Data,
+    Json,
+    TenantArgument,
+    out,
+    print_json,
+    settings_of,
+)
+
+tenant = typer.Typer(no_args_is_help=True, help="Tenants and their policies.")
+key = typer.Typer(no_args_is_help=True, help="Keys for collectors that send over HTTPS instead of Pub/Sub.")
+dead_letters = typer.Typer(
+    no_args_is_help=True, help="Messages that the embedded bus gave up delivering, sealed until replayed."
+)
+
+
+@tenant.command("list")
+def list_tenants(data: Data = DEFAULT_DATA, json: Json = False) -> None:
+    """List tenants and their policies.
+
+    Example: coworkai tenant list --data ./data
+    """
+    with _control(data) as control:
+        tenants = control.tenants()
+    if json:
+        print_json([_described(each) for each in tenants])
+        return
+    table = Table(
+        "tenant", "active", "identity", "keystrokes", "clipboard", "time zone", "min group", box=None
+    )
+    for each in tenants:
+        table.add_row(*(str(value) for value in _described(each).values()))
+    out.print(table)
+
+
+@tenant.command("set")
+def set_tenant(
+    tenant_id: TenantArgument,
+    *,
+    capture: Annotated[
+        Capture | None, typer.Option(help="What of keystrokes and clipboard is stored.", show_default=False)
+    ] = None,
+    capture_keystrokes: Annotated[
+        Capture | None, typer.Option(help="The same for keystrokes only.", show_default=False)
+    ] = None,
+    capture_clipboard: Annotated[
+        Capture | None, typer.Option(help="The same for the clipboard only.", show_default=False)
+    ] = None,
+    identity: Annotated[
+        Identity | None, typer.Option(help="Store user_id as a keyed token, or as sent.", show_default=False)
+    ] = None,
+    time_zone: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ZONE", help="IANA zone of workers whose zone jobs.csv does not tell.", show_default=False
+        ),
+    ] = None,
+    min_group: Annotated[
+        int | None, typer.Option(help="Smallest group that aggregates are shown of.", show_default=False)
+    ] = None,
+    active: Annotated[
+        bool | None,
+        typer.Option("--active/--inactive", help="Whether its telemetry is taken.", show_default=False),
+    ] = None,
+    data: Data = DEFAULT_DATA,
+    json: Json = False,
+) -> None:
+    """Create a tenant, or change what is given of its policy. New: counts, token, UTC, groups of 5, active.
+
+    A new policy holds for what arrives from then on.
+
+    Example: coworkai tenant set acme --time-zone Europe/Berlin --capture counts
+    """
+    with _control(data, must_exist=False) as control:
+        now = control.tenant(tenant_id)
+        changed = control.put_tenant(
+            tenant_id,
+            identity=identity or (now.identity if now else Identity.TOKEN),
+            capture_keystrokes=capture_keystrokes
+            or capture
+            or (now.capture_keystrokes if now else Capture.COUNTS),
+            capture_clipboard=capture_clipboard
+            or capture
+            or (now.capture_clipboard if now else Capture.COUNTS),
+            time_zone=time_zone or (now.time_zone if now else "UTC"),
+            min_group=min_group if min_group is not None else (now.min_group if now else 5),
+            active=active if active is not None else (now.active if now else True),
+        )
+    if json:
+        print_json(_described(changed))
+        return
+    out.print(", ".join(f"{name} {value}" for name, value in _described(changed).items()))
+
+
+@key.command("create")
+def create_key(tenant_id: TenantArgument, data: Data = DEFAULT_DATA, json: Json = False) -> None:
+    """Make an ingest key for `POST /v1/telemetry/{source}`; it is shown this once.
+
+    Example: coworkai key create acme
+    """
+    with _control(data) as control:
+        made = control.create_ingest_key(tenant_id)
+    if json:
+        print_json({"tenant_id": tenant_id, "key": made})
+        return
+    out.print(made, soft_wrap=True)
+
+
+@key.command("revoke")
+def revoke_key(
+    ingest_key: Annotated[
+        str, typer.Argument(metavar="KEY", help="The key, or its first 20 characters.", show_default=False)
+    ],
+    data: Data = DEFAULT_DATA,
+) -> None:
+    """Revoke an ingest key: what is sent with it is refused from then on.
+
+    Example: coworkai key revoke cwi_0123456789abcdef
+    """
+    with _control(data) as control:
+        if not control.revoke_ingest_key(ingest_key):
+            raise NotFound("no such live key")
+    out.print("revoked")
+
+
+@dead_letters.command("list")
+def list_dead_letters(data: Data = DEFAULT_DATA, json: Json = False) -> None:
+    """List messages that were given up, without their content.
+
+    Example: coworkai dead-letters list --data ./data
+    """
+    from coworkai.local import dead_letters as letters
+
+    found = letters.list_dead_letters(settings_of(data).data_dir)
+    if json:
+        print_json(found)
+        return
+    table = Table("id", "subscription", "message", "published", "attempts", "last status", box=None)
+    for letter in found:
+        table.add_row(
+            str(letter.id),
+            letter.subscription.rpartition("/")[2],
+            letter.message_id,
+            f"{letter.published_at:%Y-%m-%d %H:%M:%S}",
+            str(letter.attempts),
+            "no answer" if letter.last_status is None else str(letter.last_status),
+        )
+    out.print(table)
+
+
+@dead_letters.command("replay")
+def replay_dead_letters(
+    letter_id: Annotated[
+        int | None,
+        typer.Argument(metavar="[ID]", help="Dead letter to replay; all by default.", show_default=False),
+    ] = None,
+    data: Data = DEFAULT_DATA,
+    json: Json = False,
+) -> None:
+    """Deliver dead letters again, from the first attempt. A running platform starts within a second.
+
+    Example: coworkai dead-letters replay 17 --data ./data
+    """
+    from coworkai.local import dead_letters as letters
+
+    replayed = letters.replay_dead_letters(settings_of(data).data_dir, letter_id)
+    if json:
+        print_json({"replayed": replayed})
+        return
+    out.print(f"{replayed} to be delivered again")
+
+
+def _described(row: TenantRow) -> dict[str, object]:
+    return {
+        "tenant_id": row.tenant_id,
+        "active": row.active,
+        "identity": row.identity.value,
+        "capture_keystrokes": row.capture_keystrokes.value,
+        "capture_clipboard": row.capture_clipboard.value,
+        "time_zone": row.time_zone,
+        "min_group": row.min_group,
+    }
+
+
+@contextmanager
+def _control(data: Path, *, must_exist: bool = True) -> Iterator[Control]:
+    control = Control(settings_of(data, must_exist=must_exist).control_url)
+    try:
+        control.create_schema()
+        yield control
+    finally:
+        control.close()

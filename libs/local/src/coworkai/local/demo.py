@@ -1,0 +1,106 @@
+"""What `coworkai demo` shows at its end: results, one worker's day, and where everything is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date
+
+import polars as pl
+from rich.console import Console
+
+from coworkai.common.artifacts import ArtifactPaths, ArtifactStore
+from coworkai.common.control import Control, Identity, Stage, Tenant
+from coworkai.common.errors import NotFound
+from coworkai.common.lake import Lake, reading
+from coworkai.common.pii import Kind, tenant_keys, token
+from coworkai.common.published import read_published
+from coworkai.common.settings import CommonSettings
+from coworkai.common.tables import GOLD_SLICES, GOLD_WORKBLOCKS, SILVER_ORG_MEMBERS, Table
+from coworkai.local.sample import SampleFacts
+from coworkai.local.show import day_timeline, summary_table
+
+
+def show_demo(
+    console: Console,
+    settings: CommonSettings,
+    tenant_id: str,
+    facts: SampleFacts,
+    summary: Mapping[str, object],
+) -> None:
+    """Print the results and the featured worker's day. Raises NotFound, StorageUnavailable."""
+    lake = Lake(settings.lake_uri, settings.storage_options)
+    sent_as, day = facts.featured
+    user_id = stored_user_id(settings, tenant_id, sent_as)
+    zone = worker_zone(lake, tenant_id, user_id, day)
+
+    console.print()
+    summary_table(console, summary)
+    console.print()
+    day_timeline(
+        console,
+        _of_day(lake, GOLD_WORKBLOCKS, tenant_id, user_id, day),
+        _of_day(lake, GOLD_SLICES, tenant_id, user_id, day),
+        f"{user_id}, {day:%A %Y-%m-%d}, {zone}",
+        time_zone=zone,
+    )
+    console.print()
+    console.print(f"report   {report_address(settings, tenant_id, user_id, day)}", soft_wrap=True)
+    console.print(f"lake     {settings.lake_uri}", soft_wrap=True)
+    console.print(f"Look around: coworkai tables --data {settings.data_dir}", soft_wrap=True)
+
+
+def stored_user_id(settings: CommonSettings, tenant_id: str, user_id: str) -> str:
+    """The identifier under which the lake keeps a worker. Raises NotFound for an unknown tenant."""
+    tenant = _tenant(settings, tenant_id)
+    if tenant.identity is Identity.PLAIN:
+        return user_id
+    keys = tenant_keys(settings.master_key_bytes(), tenant_id, tenant.key_salt)
+    return token(keys, Kind.USER, user_id)
+
+
+def worker_zone(lake: Lake, tenant_id: str, user_id: str, day: date) -> str:
+    """The worker's time zone on the day, UTC where the organisation does not tell."""
+    with reading(SILVER_ORG_MEMBERS):
+        zones = (
+            read_published(lake, SILVER_ORG_MEMBERS, tenant_id, Stage.SILVER)
+            .filter(
+                (pl.col("user_id") == user_id)
+                & (pl.col("valid_from") <= day)
+                & (pl.col("valid_to").is_null() | (pl.col("valid_to") > day))
+            )
+            .select("time_zone")
+            .drop_nulls()
+            .collect()["time_zone"]
+        )
+    return "UTC" if zones.is_empty() else str(zones[0])
+
+
+def report_address(settings: CommonSettings, tenant_id: str, user_id: str, day: date) -> str:
+    """Where the worker's report of the day is. Raises NotFound when there is none."""
+    store = ArtifactStore.from_settings(settings)
+    folder = ArtifactPaths(tenant_id).day(day)
+    name = f"workblock_report_{day.isoformat()}.md"
+    found = [path for path in store.list(folder) if path.endswith(f"user_{user_id}/{name}")]
+    if not found:
+        raise NotFound(f"no report of {day}")
+    return f"{settings.lake_uri}/{found[-1]}"
+
+
+def _of_day(lake: Lake, table: Table, tenant_id: str, user_id: str, day: date) -> pl.DataFrame:
+    with reading(table):
+        return (
+            read_published(lake, table, tenant_id, Stage.STAGE1)
+            .filter((pl.col("date") == day) & (pl.col("user_id") == user_id))
+            .collect()
+        )
+
+
+def _tenant(settings: CommonSettings, tenant_id: str) -> Tenant:
+    control = Control(settings.control_url)
+    try:
+        tenant = control.tenant(tenant_id)
+    finally:
+        control.close()
+    if tenant is None:
+        raise NotFound(f"no tenant {tenant_id}")
+    return tenant

@@ -1,0 +1,118 @@
+"""Record files through a private platform: start, send over real HTTP, wait, sum up, stop."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from coworkai.common.bus import Publisher
+from coworkai.common.clock import utc_now
+from coworkai.common.control import Capture, Control, Identity
+from coworkai.common.errors import Terminal
+from coworkai.common.events import Source
+from coworkai.common.lake import Lake
+from coworkai.local.platform import PROJECT, Platform, private_environment
+from coworkai.local.progress import Progress, wait_until_processed
+from coworkai.local.sender import Outgoing, record_files, send
+from coworkai.local.summary import summarise
+
+
+class Incomplete(Terminal):
+    """Not everything that was sent could be processed."""
+
+    code = "incomplete"
+
+
+@dataclass(frozen=True, slots=True)
+class TenantPolicy:
+    tenant_id: str
+    identity: Identity = Identity.TOKEN
+    capture: Capture = Capture.COUNTS
+    time_zone: str = "UTC"
+
+
+@dataclass(frozen=True)
+class Watcher:
+    """Who is told how far it is: a service is ready, a message is published, what is left."""
+
+    service: Callable[[str, str], None] = lambda _name, _url: None
+    published: Callable[[Outgoing], None] = lambda _outgoing: None
+    progress: Callable[[Progress], None] = lambda _progress: None
+
+
+@contextmanager
+def working_folder(kept: Path | None) -> Iterator[Path]:
+    """The folder to keep, or a temporary one, removed at the end; after a failure all but its logs."""
+    if kept is not None:
+        kept.mkdir(parents=True, exist_ok=True)
+        yield kept
+        return
+    folder = Path(tempfile.mkdtemp(prefix="coworkai-"))
+    try:
+        yield folder
+    except BaseException:
+        for path in folder.iterdir():
+            if path.is_dir() and path.name != "logs":
+                shutil.rmtree(path)
+            elif path.is_file():
+                path.unlink()
+        raise
+    shutil.rmtree(folder)
+
+
+def process(folder: Path, data_dir: Path, policy: TenantPolicy, watcher: Watcher) -> dict[str, object]:
+    """Process the record files of `folder` into the lake under `data_dir`; the summary of the tenant's lake.
+
+    Raises NotFound (no record files), Terminal (the folder is in use), ServiceDied, Stalled, and Incomplete
+    when a message was given up or a day failed.
+    """
+    started = time.monotonic()
+    files = record_files(folder)
+    control = open_control(data_dir)
+    try:
+        put_tenant(control, policy)
+        lake = Lake(str(data_dir / "lake"))
+        with Platform(data_dir, environment=private_environment(), announce=watcher.service) as platform:
+            asyncio.run(_publish(platform.bus_url, files, policy.tenant_id, watcher.published))
+            left = wait_until_processed(platform, control, lake, policy.tenant_id, watcher.progress)
+    finally:
+        control.close()
+    if left.dead or left.failed_days:
+        raise Incomplete(
+            f"{left.dead} messages were given up and {left.failed_days} days failed",
+            remedy=f"see {data_dir / 'logs'}; coworkai dead-letters list --data {data_dir}",
+        )
+    return summarise(lake, policy.tenant_id) | {"elapsed_s": round(time.monotonic() - started, 3)}
+
+
+def open_control(data_dir: Path) -> Control:
+    """The control store of a data folder, created where it is missing."""
+    control = Control(f"sqlite:///{data_dir / 'control.db'}", utc_now)
+    control.create_schema()
+    return control
+
+
+def put_tenant(control: Control, policy: TenantPolicy) -> None:
+    control.put_tenant(
+        policy.tenant_id,
+        identity=policy.identity,
+        capture_keystrokes=policy.capture,
+        capture_clipboard=policy.capture,
+        time_zone=policy.time_zone,
+    )
+
+
+async def _publish(
+    bus_url: str, files: dict[Source, Path], tenant_id: str, on_progress: Callable[[Outgoing], None]
+) -> None:
+    publisher = Publisher(bus_url, PROJECT)
+    try:
+        await send(publisher, files, tenant_id, on_progress)
+    finally:
+        await publisher.aclose()

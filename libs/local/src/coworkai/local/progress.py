@@ -1,0 +1,111 @@
+"""How far a platform has come with what it was sent: the one place that knows when all of it is processed."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import httpx
+import msgspec
+
+from coworkai.common.control import Control, Stage
+from coworkai.common.errors import Terminal, Transient
+from coworkai.common.lake import Lake
+from coworkai.common.tables import Table
+from coworkai.local.platform import Platform
+from coworkai.runner.bronze import INPUTS
+
+STALLED_AFTER_S = 180.0
+POLL_S = 0.1
+
+
+class Stalled(Transient):
+    """Nothing has moved for a long time."""
+
+    code = "stalled"
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """What is left: messages not acknowledged, Bronze tables with changes not looked at, days to compute.
+
+    `failed_days` stay dirty after a failure and are tried again later; `dead` messages were given up.
+    """
+
+    messages: int
+    dead: int
+    unseen_tables: int
+    silver_days: int
+    stage1_days: int
+    failed_days: int
+
+    @property
+    def is_done(self) -> bool:
+        return not (self.messages or self.unseen_tables or self.silver_days or self.stage1_days)
+
+
+class _BusStatus(msgspec.Struct):
+    queued: int
+    in_flight: int
+    dead: int
+
+
+def wait_until_processed(
+    platform: Platform,
+    control: Control,
+    lake: Lake,
+    tenant_id: str,
+    on_progress: Callable[[Progress], None] = lambda _progress: None,
+) -> Progress:
+    """Wait until every message is acknowledged and every day it touched is computed; what is left then.
+
+    Raises ServiceDied when a service ends, and Stalled when nothing has changed for three minutes.
+    """
+    last: Progress | None = None
+    moved_at = time.monotonic()
+    while True:
+        platform.check()
+        now = look(platform, control, lake, tenant_id)
+        if now != last:
+            last, moved_at = now, time.monotonic()
+            on_progress(now)
+        if now.is_done:
+            return now
+        if time.monotonic() - moved_at > STALLED_AFTER_S:
+            raise Stalled(
+                f"nothing has moved for {STALLED_AFTER_S:.0f} s: {now}",
+                remedy=f"see the logs in {platform.data_dir / 'logs'}",
+            )
+        time.sleep(POLL_S)
+
+
+def look(platform: Platform, control: Control, lake: Lake, tenant_id: str) -> Progress:
+    """Looked at in the direction that data flows, so nothing is missed on its way from one to the next."""
+    bus = _bus_status(platform.bus_url)
+    messages = bus.queued + bus.in_flight
+    # While messages come in, the tables keep changing: looking at them would only cost.
+    unseen = 0 if messages else sum(_is_unseen(control, lake, table) for table in INPUTS)
+    dirty = control.dirty(tenant_id=tenant_id)
+    open_days = [day for day in dirty if day.attempts == 0]
+    return Progress(
+        messages=messages,
+        dead=bus.dead,
+        unseen_tables=unseen,
+        silver_days=sum(day.stage is Stage.SILVER for day in open_days),
+        stage1_days=sum(day.stage is Stage.STAGE1 for day in open_days),
+        failed_days=len(dirty) - len(open_days),
+    )
+
+
+def _is_unseen(control: Control, lake: Lake, table: Table) -> bool:
+    """Whether the table has commits that the runner has not marked days for yet."""
+    return lake.exists(table) and control.cursor(table.id) != lake.open(table).version()
+
+
+def _bus_status(bus_url: str) -> _BusStatus:
+    try:
+        response = httpx.get(f"{bus_url}/status", timeout=10)
+        return msgspec.json.decode(response.content, type=_BusStatus)
+    except (httpx.HTTPError, msgspec.DecodeError) as error:
+        raise Terminal(f"the bus does not tell its status ({type(error).__name__})") from None
