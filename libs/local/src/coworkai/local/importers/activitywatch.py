@@ -82,7 +82,7 @@ class _Export(Struct):
 
     buckets: dict[str, Bucket] | list[Bucket] | None = None
     type: str | None = None
-    events: msgspec.Raw | None = None
+    events: msgspec.Raw = msgspec.Raw()
     id: str = ""
     hostname: str = NO_HOST
 
@@ -111,7 +111,7 @@ def _read(file: Path) -> list[Bucket]:
         raise UnknownFormat(f"{file.name} is no ActivityWatch export: {error}", remedy=REMEDY) from None
     if export.buckets is not None:
         return list(export.buckets.values() if isinstance(export.buckets, dict) else export.buckets)
-    if export.type is not None and export.events is not None:
+    if export.type is not None and bytes(export.events):
         return [Bucket(export.type, export.events, export.id, export.hostname)]
     raise UnknownFormat(f"{file.name} has neither buckets nor events", remedy=REMEDY)
 

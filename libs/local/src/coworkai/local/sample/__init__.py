@@ -28,10 +28,10 @@ OFFLINE_DAYS = 3
 CLOCK_ERROR_US = 43 * MINUTE_US
 NIGHT_SHIFT_STARTS = time(22, 0)
 BROKEN_JOBS_ROWS = (
-    ("", "Visitor", "", "Guest", "", "", "", "", "", "", "", ""),
-    ("temp.worker-0001", "Temp", "", "Guest", "", "", "", "", "UTC", "25:00", "26:00", ""),
+    ("", "Visitor", "", "Guest", "", "", "", "", "", "", ""),
+    ("temp.worker-0001", "Temp", "", "Guest", "", "", "", "", "UTC", "25:00", "26:00"),
 )
-"""No user_id; a schedule that is no time. Their `valid_from` is filled in."""
+"""No user_id; a schedule that is no time. A snapshot's date follows."""
 
 
 @dataclass(frozen=True)
@@ -71,13 +71,17 @@ def write_organisation(
     start: date | None = None,
     today: date | None = None,
 ) -> SampleFacts:
-    """Writes the six `<source>.ndjson` files and `jobs.csv` into `out` and says what is in them.
+    """Writes the six `<source>.ndjson` files, `jobs.csv` and a later `jobs-<date>.csv` into `out`.
 
     `days` working days (Monday to Friday) from `start`, by default around the last daylight-saving change
     that leaves the whole period before `today` (the current date), with a night shift through it. A line is
     one record with the envelope keys `_device_id`, `_sent_at` and `_published_at`; lines that share them are
     one batch, and lines are in order of publication. The same arguments give the same bytes.
+
+    Raises ValueError for fewer workers than teams, or no day.
     """
+    if workers < len(TEAMS) or days < 1:
+        raise ValueError(f"the sample needs {len(TEAMS)} workers and a day at least")
     random = Random(seed)
     planter = Planter(random)
     people = roster(random, workers)
@@ -92,11 +96,9 @@ def write_organisation(
     featured = people[len(TEAMS) % workers]
     batches, duplicates, quarantined = _with_faults(random, planter, people, batches)
 
-    jobs, jobs_rows = _jobs(people, working_days)
     quarantined[Reason.CONTRACT_VIOLATION] += len(BROKEN_JOBS_ROWS)
     out.mkdir(parents=True, exist_ok=True)
-    (out / "jobs.csv").write_bytes(jobs)
-    counts = _write(out, batches) | {Source.JOBS: jobs_rows}
+    counts = _write(out, batches) | {Source.JOBS: _write_jobs(out, people, working_days)}
     return SampleFacts(
         workers=workers,
         teams=len({worker.team for worker in people}),
@@ -214,9 +216,12 @@ def _utc_date(batch: Batch) -> date:
     return instant(batch.published_us).date()
 
 
-def _jobs(people: Sequence[Worker], days: Sequence[date]) -> tuple[bytes, int]:
-    """Two snapshots: one of a week before the period, one of its middle, when somebody changed the team."""
-    mover = people[-2] if len(people) > 1 else people[-1]
+def _write_jobs(out: Path, people: Sequence[Worker], days: Sequence[date]) -> int:
+    """Writes the snapshot of a week before the period, and of its middle, when somebody changed the team.
+
+    Returns the rows of both.
+    """
+    mover = people[-2]
     other = next(team for team in TEAMS if team != mover.team)
     lead = next((worker.user_id for worker in people if worker.team == other), mover.manager_id)
     moved = [
@@ -224,9 +229,9 @@ def _jobs(people: Sequence[Worker], days: Sequence[date]) -> tuple[bytes, int]:
         for worker in people
     ]
     since, changed = days[0] - timedelta(days=7), days[len(days) // 2]
-    broken = [(*row[:-1], changed.isoformat()) for row in BROKEN_JOBS_ROWS]
-    snapshots = ((since, people), (changed, moved))
-    return jobs_csv(snapshots, broken), 2 * len(people) + len(broken)
+    (out / "jobs.csv").write_bytes(jobs_csv(since, people))
+    (out / f"jobs-{changed}.csv").write_bytes(jobs_csv(changed, moved, broken=BROKEN_JOBS_ROWS))
+    return 2 * len(people) + len(BROKEN_JOBS_ROWS)
 
 
 def _write(out: Path, batches: Iterable[Batch]) -> dict[Source, int]:

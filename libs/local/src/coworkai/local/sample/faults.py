@@ -76,7 +76,7 @@ def spoilt(random: Random, planter: Planter, batches: Sequence[Batch]) -> tuple[
     by_source: dict[Source, list[int]] = {}
     for index, batch in enumerate(batches):
         by_source.setdefault(batch.source, []).append(index)
-    for source, reason, damage in KINDS:
+    for source, reason, damage in (kind for kind in KINDS if kind[0] in by_source):
         index = random.choice(by_source[source])
         model = batches[index].records[0]
         if reason is not Reason.ID_CONFLICT:

@@ -119,29 +119,30 @@ JOBS_COLUMNS = (
 )  # fmt: skip
 
 
-def jobs_csv(snapshots: Sequence[tuple[date, Sequence[Worker]]], broken: Sequence[Sequence[str]]) -> bytes:
-    """The snapshots in one CSV with a byte order mark and quoted newlines; `broken` rows at the end."""
+def jobs_csv(valid_from: date, people: Sequence[Worker], broken: Sequence[Sequence[str]] = ()) -> bytes:
+    """A snapshot with a byte order mark and quoted newlines; `broken` rows, undated, at its end."""
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\r\n")
     writer.writerow(JOBS_COLUMNS)
-    for valid_from, people in snapshots:
-        for worker in people:
-            first, last = worker.name.split(" ", 1)
-            writer.writerow(
-                (
-                    worker.user_id,
-                    f"{last},\n{first}" if worker.role is Role.LEAD else worker.name,
-                    worker.email,
-                    f"{worker.role},\n{worker.team.name}" if worker.role is Role.LEAD else worker.role,
-                    worker.team.name,
-                    worker.team.department,
-                    worker.manager_id,
-                    worker.site.region,
-                    worker.site.time_zone,
-                    worker.site.schedule_start,
-                    worker.site.schedule_end,
-                    valid_from.isoformat(),
-                )
-            )
-    writer.writerows(broken)
+    writer.writerows((*_row(worker), valid_from.isoformat()) for worker in people)
+    writer.writerows((*row, valid_from.isoformat()) for row in broken)
     return b"\xef\xbb\xbf" + text.getvalue().encode()
+
+
+def _row(worker: Worker) -> tuple[str, ...]:
+    """A row without its date; leads are written as some HR systems do, on two lines."""
+    first, last = worker.name.split(" ", 1)
+    is_lead = worker.role is Role.LEAD
+    return (
+        worker.user_id,
+        f"{last},\n{first}" if is_lead else worker.name,
+        worker.email,
+        f"{worker.role},\n{worker.team.name}" if is_lead else worker.role,
+        worker.team.name,
+        worker.team.department,
+        worker.manager_id,
+        worker.site.region,
+        worker.site.time_zone,
+        worker.site.schedule_start,
+        worker.site.schedule_end,
+    )
