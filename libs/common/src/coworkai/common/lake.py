@@ -204,9 +204,12 @@ def changes(delta: DeltaTable, table: Table, since: int | None) -> Changes:
 
 
 def _touched_by_rows(delta: DeltaTable, table: Table) -> dict[str, frozenset[date]]:
-    day = table.partition_by[0]
-    pairs = scan(delta, table).select("tenant_id", day).drop_nulls().unique()
-    by_tenant = pairs.group_by("tenant_id").agg(day).collect(engine="streaming")
+    day = pl.col(table.partition_by[0])
+    if "record_date" in table.schema:
+        # Receipts are filed by publication; what they change is the day of the record.
+        day = pl.coalesce("record_date", day)
+    pairs = scan(delta, table).select("tenant_id", day=day).drop_nulls().unique()
+    by_tenant = pairs.group_by("tenant_id").agg("day").collect(engine="streaming")
     return {tenant_id: frozenset(days) for tenant_id, days in by_tenant.iter_rows()}
 
 

@@ -1,0 +1,61 @@
+"""One worker's failure does not stop a batch (domain, section 6).
+
+a b c d e f g h   fails
+a b c d ✓         e f g h   fails
+                  e f ✓     g h   fails
+                            g ✓   h ✗   ── one failure, of h
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import polars as pl
+
+from coworkai.common.errors import AccountingError
+
+T = TypeVar("T")
+_PACKAGE = "coworkai"
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerFailure:
+    """A worker that could not be computed: class of the exception and line of ours that raised, no values."""
+
+    user_id: str
+    error_type: str
+    location: str
+
+
+def isolate(
+    compute: Callable[[Sequence[str]], T], workers: Sequence[str]
+) -> tuple[list[T], list[WorkerFailure]]:
+    """Results of `compute` over all workers, in as few calls as their failures allow, in order.
+
+    A call that raises is split in halves down to the single worker that fails. AccountingError is raised on:
+    a run whose identity does not hold fails as a whole.
+    """
+    try:
+        return [compute(workers)], []
+    except AccountingError:
+        raise
+    except (Exception, pl.exceptions.PanicException) as error:
+        if len(workers) <= 1:
+            return [], [WorkerFailure(user, type(error).__name__, _location(error)) for user in workers]
+    half = len(workers) // 2
+    first, first_failures = isolate(compute, workers[:half])
+    second, second_failures = isolate(compute, workers[half:])
+    return first + second, first_failures + second_failures
+
+
+def _location(error: BaseException) -> str:
+    frames = traceback.extract_tb(error.__traceback__)
+    ours = [frame for frame in frames if _PACKAGE in Path(frame.filename).parts]
+    frame = (ours or frames)[-1]
+    parts = Path(frame.filename).with_suffix("").parts
+    start = len(parts) - 1 - parts[::-1].index(_PACKAGE) if _PACKAGE in parts else len(parts) - 1
+    return f"{'.'.join(parts[start:])}:{frame.lineno}"

@@ -1,0 +1,215 @@
+"""The tables a run writes, and the row that makes them visible.
+
+Invariants:
+- all tables are opened before anything is computed and not refreshed, so a commit of anybody else in between
+  makes this run's commits fail, and the run is discarded;
+- a run starts from what was published: commits that another left behind without publishing are undone first;
+- the rows in `ops/runs` are the last commit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+
+import polars as pl
+from deltalake import DeltaTable
+
+from coworkai.common.control import Stage
+from coworkai.common.lake import Lake, append, partitions, reading, replace_partitions, restore, scan
+from coworkai.common.published import PARTIAL, SUCCEEDED, Published, published
+from coworkai.common.tables import OPS_FAILURES, OPS_RUNS, Layer, Table, of_layer
+from coworkai.runner.batches import Frames, with_run_ids
+from coworkai.runner.isolation import WorkerFailure
+
+TABLES: Mapping[Stage, tuple[Table, ...]] = {
+    Stage.SILVER: of_layer(Layer.SILVER),
+    Stage.STAGE1: of_layer(Layer.GOLD),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Accounted:
+    """The accounting identity of a day in microseconds: raw = kept + overlapped."""
+
+    raw_us: int = 0
+    kept_us: int = 0
+    overlapped_us: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One row of `ops/runs` to be: the run of a day, or of the days that a rollup covers."""
+
+    run_id: str
+    days: tuple[date, ...]
+    counts: Mapping[str, int]
+    accounted: Accounted = Accounted()
+    failures: tuple[WorkerFailure, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ComputedDay:
+    """A computed day: frames by table id without run ids, and its row of `ops/runs` to be."""
+
+    frames: Frames
+    run: Run
+
+    @property
+    def day(self) -> date:
+        return self.run.days[0]
+
+    @property
+    def has_rows(self) -> bool:
+        return any(not frame.is_empty() for frame in self.frames.values())
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What all runs of one publication share."""
+
+    input_versions: Mapping[str, int]
+    code_version: str
+    rules_version: str
+    started_at: datetime
+    finished_at: datetime
+    rebuild_as_of: str | None = None
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """Output tables of a stage of a tenant."""
+
+    tenant_id: str
+    stage: Stage
+    fence: int
+    before: Published
+    deltas: Mapping[str, DeltaTable]
+    runs: DeltaTable
+    failures: DeltaTable
+
+    @classmethod
+    def open(cls, lake: Lake, tenant_id: str, stage: Stage, fence: int) -> Outputs:
+        """Open every table as it is now.
+
+        Raises StorageUnavailable, and LeaseLost when another runner writes at this moment.
+        """
+        runs = lake.open(OPS_RUNS, tenant_id)
+        before = published(runs, stage)
+        deltas = {
+            table.id: _as_published(lake, table, tenant_id, before.version(table), fence)
+            for table in TABLES[stage]
+        }
+        return cls(tenant_id, stage, fence, before, deltas, runs, lake.open(OPS_FAILURES, tenant_id))
+
+    @property
+    def versions(self) -> dict[str, int]:
+        return {table_id: delta.version() for table_id, delta in self.deltas.items()}
+
+    def days(self, table: Table) -> Collection[date]:
+        """Dates that have rows."""
+        return partitions(self.deltas[table.id], table).keys()
+
+    def read(self, table: Table, dates: Collection[date] | None = None) -> pl.DataFrame:
+        """Rows as this run sees them, its own included. Raises StorageUnavailable."""
+        with reading(table):
+            return scan(self.deltas[table.id], table, dates).collect()
+
+    def is_new(self, day: date, name: str, *, has_rows: bool) -> bool:
+        """Whether the day's run is not the published one, or was published without the workers that failed.
+
+        A day without rows is new only where it had some.
+        """
+        if day in self.before.partial:
+            return True
+        return self.before.run_ids.get(day) != name and (has_rows or day in self.before.run_ids)
+
+    def replace_days(
+        self, tables: Iterable[Table], computed: Sequence[ComputedDay]
+    ) -> dict[str, pl.DataFrame]:
+        """Replace the partitions of computed days; rows with run ids, by table id. Raises as `replace`."""
+        run_ids: Mapping[object, str] = {day.day: day.run.run_id for day in computed}
+        written: dict[str, pl.DataFrame] = {}
+        for table in tables if computed else ():
+            frame = pl.concat(day.frames[table.id] for day in computed)
+            written[table.id] = with_run_ids(frame, table, run_ids)
+            self.replace(table, written[table.id], [day.day for day in computed])
+        return written
+
+    def replace(self, table: Table, frame: pl.DataFrame, dates: Collection[date]) -> None:
+        """Replace the partitions of `dates`. Raises LeaseLost or StorageUnavailable; the run is over then."""
+        if dates:
+            replace_partitions(self.deltas[table.id], table, frame, dates, fence=self.fence)
+
+    def publish(self, runs: Sequence[Run], facts: Facts) -> None:
+        """Record failures, then publish the runs. Raises as `replace`."""
+        failed = _failure_rows(self.tenant_id, self.stage, runs, facts)
+        if not failed.is_empty():
+            append(self.failures, OPS_FAILURES, failed, fence=self.fence)
+        append(self.runs, OPS_RUNS, self._run_rows(runs, facts), fence=self.fence)
+
+    def _run_rows(self, runs: Sequence[Run], facts: Facts) -> pl.DataFrame:
+        inputs, outputs = _versions(facts.input_versions), _versions(self.versions)
+        return pl.DataFrame(
+            [
+                {
+                    "tenant_id": self.tenant_id,
+                    "date": facts.finished_at.date(),
+                    "run_id": run.run_id,
+                    "stage": self.stage.value,
+                    "days": list(run.days),
+                    "input_versions": inputs,
+                    "output_versions": outputs,
+                    "code_version": facts.code_version,
+                    "rules_version": facts.rules_version,
+                    "fence": self.fence,
+                    "counts": [{"name": name, "count": n} for name, n in sorted(run.counts.items())],
+                    "raw_us": run.accounted.raw_us,
+                    "kept_us": run.accounted.kept_us,
+                    "overlapped_us": run.accounted.overlapped_us,
+                    "failures": len(run.failures),
+                    "status": PARTIAL if run.failures else SUCCEEDED,
+                    "started_at": facts.started_at,
+                    "finished_at": facts.finished_at,
+                    "rebuild_as_of": facts.rebuild_as_of,
+                }
+                for run in runs
+            ],
+            schema=OPS_RUNS.schema,
+        )
+
+
+def _as_published(lake: Lake, table: Table, tenant_id: str, version: int, fence: int) -> DeltaTable:
+    delta = lake.open(table, tenant_id)
+    if delta.version() == version:
+        return delta
+    visible = lake.open(table, tenant_id, version=version)
+    if set(visible.file_uris()) != set(delta.file_uris()):
+        restore(delta, table, version, fence=fence)
+    return delta
+
+
+def _versions(versions: Mapping[str, int]) -> list[dict[str, str | int]]:
+    return [{"table": table_id, "version": version} for table_id, version in sorted(versions.items())]
+
+
+def _failure_rows(tenant_id: str, stage: Stage, runs: Sequence[Run], facts: Facts) -> pl.DataFrame:
+    return pl.DataFrame(
+        [
+            {
+                "tenant_id": tenant_id,
+                "date": day,
+                "user_id": failure.user_id,
+                "stage": stage.value,
+                "run_id": run.run_id,
+                "error_type": failure.error_type,
+                "location": failure.location,
+                "failed_at": facts.finished_at,
+            }
+            for run in runs
+            for day in run.days
+            for failure in run.failures
+        ],
+        schema=OPS_FAILURES.schema,
+    )

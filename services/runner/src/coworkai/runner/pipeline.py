@@ -1,0 +1,309 @@
+"""From Bronze to Silver to Gold: the runner's control flow, one line a hop.
+
+    lease the tenant ─▶ pin marks, then versions ─▶ read ─▶ rules ─▶ verify ─▶ write ─▶ publish ─▶ clear marks
+
+Invariants:
+- marks are pinned before the versions they stand for, so the rows of a cleared mark were read;
+- the next stage is marked before the publication that gives it work, so a crash in between repeats work and
+  forgets none;
+- a day is written only when its run id, a digest of its input, is not the published one.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from functools import partial
+from importlib.metadata import version as distribution_version
+from itertools import groupby
+
+from coworkai.common.artifacts import ArtifactStore
+from coworkai.common.clock import Clock, utc_now
+from coworkai.common.control import Control, DirtyDay, Stage, Tenant
+from coworkai.common.errors import AccountingError, LeaseLost, NotFound, Transient
+from coworkai.common.lake import Lake
+from coworkai.common.observability import get_logger
+from coworkai.common.published import published
+from coworkai.common.tables import OPS_RUNS, SILVER_ORG_MEMBERS
+from coworkai.runner import run_silver, run_stage1
+from coworkai.runner.artifacts import batch_artifacts, day_artifacts, put_all
+from coworkai.runner.bronze import AFTER, BEFORE, PinnedBronze
+from coworkai.runner.lease import HeldLease
+from coworkai.runner.outputs import ComputedDay, Facts, Outputs, Run
+from coworkai.runner.run_stage1 import PinnedSilver
+from coworkai.runner.stages import RULES_VERSION, TenantRules
+
+log = get_logger(__name__)
+
+CODE_VERSION = distribution_version("coworkai-runner")
+DAYS_PER_COMMIT = 7
+CONFLICTS_MAX = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Publication:
+    """What became visible: stage, tenant, days, their runs and the vector of output versions."""
+
+    stage: Stage
+    tenant_id: str
+    run_ids: Mapping[date, str]
+    versions: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a stage's run came to. `failed_days` lack workers, or were not published at all."""
+
+    publications: Sequence[Publication] = ()
+    failed_days: frozenset[date] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class PipelineConfig:
+    """`bronze_days`: how many days of Bronze are kept; a published day whose Bronze is gone is left alone.
+
+    `settle_s`: pause before looking whether more came while a run computed.
+    """
+
+    lease_ttl_s: float = 60
+    batch_rows: int = 200_000
+    bronze_days: int = 400
+    settle_s: float = 0
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """Computes tenants. `holder` names this runner in leases; `announce` is told of every publication.
+
+    `rules_of` gives the rules of a tenant. Safe to share between threads.
+    """
+
+    lake: Lake
+    control: Control
+    store: ArtifactStore
+    holder: str
+    rules_of: Callable[[Tenant], TenantRules]
+    announce: Callable[[Publication], None]
+    config: PipelineConfig = PipelineConfig()
+    clock: Clock = utc_now
+
+    # -------------------------------------------------------------------------------------- dirty days
+    def run(self, tenant_id: str) -> list[Publication]:
+        """Compute everything of the tenant that is dirty and not waiting, until nothing is.
+
+        Returns at once when another runner holds the tenant: that one looks again after it has let go. Raises
+        NotFound, StorageUnavailable, and LeaseLost when others kept being faster.
+        """
+        tenant = self.control.tenant(tenant_id)
+        if tenant is None:
+            raise NotFound("no such tenant")
+        publications: list[Publication] = []
+        conflicts = 0
+        while self.control.dirty(tenant_id=tenant_id, ready_only=True):
+            lease = self.control.lease(tenant_id, self.holder, self.config.lease_ttl_s)
+            if lease is None:
+                break
+            try:
+                with HeldLease(self.control, lease, self.config.lease_ttl_s) as held:
+                    publications += self._dirty_silver(held, tenant)
+                    publications += self._dirty_stage1(held, tenant)
+            except LeaseLost:
+                conflicts += 1
+                log.warning("run discarded", tenant=tenant_id, conflicts=conflicts)
+                if conflicts == CONFLICTS_MAX:
+                    raise
+            # What came meanwhile often comes with more.
+            time.sleep(self.config.settle_s)
+        return publications
+
+    def _dirty_silver(self, held: HeldLease, tenant: Tenant) -> Sequence[Publication]:
+        pinned = self.control.dirty(Stage.SILVER, tenant.tenant_id, ready_only=True)
+        if not pinned:
+            return ()
+        with self._waiting_after_failure(held, pinned):
+            bronze = PinnedBronze.pin(self.lake, tenant.tenant_id)
+            outcome = self.silver(held, tenant, bronze, days_near(day.date for day in pinned))
+        is_failed = {day: not outcome.failed_days.isdisjoint(days_near([day.date])) for day in pinned}
+        self.control.finish_stage(
+            held.lease,
+            [day for day in pinned if not is_failed[day]],
+            failed=[day for day in pinned if is_failed[day]],
+        )
+        return outcome.publications
+
+    def _dirty_stage1(self, held: HeldLease, tenant: Tenant) -> Sequence[Publication]:
+        pinned = self.control.dirty(Stage.STAGE1, tenant.tenant_id, ready_only=True)
+        if not pinned:
+            return ()
+        with self._waiting_after_failure(held, pinned):
+            silver = self.pin_silver(tenant.tenant_id)
+            outcome = self.stage1(held, tenant, silver, [day.date for day in pinned])
+        self.control.finish_stage(
+            held.lease,
+            [day for day in pinned if day.date not in outcome.failed_days],
+            failed=[day for day in pinned if day.date in outcome.failed_days],
+        )
+        return outcome.publications
+
+    @contextmanager
+    def _waiting_after_failure(self, held: HeldLease, pinned: Collection[DirtyDay]) -> Iterator[None]:
+        """A run that fails for good makes its days wait, so that it does not spin; others are tried again."""
+        try:
+            yield
+        except Transient:
+            raise
+        except Exception as error:
+            log.error("run failed", error=error, tenant=held.lease.tenant_id)  # noqa: TRY400
+            self.control.finish_stage(held.lease, [], failed=pinned)
+            raise
+
+    def pin_silver(self, tenant_id: str) -> PinnedSilver:
+        """Silver as it is published now."""
+        runs = self.lake.open(OPS_RUNS, tenant_id)
+        return PinnedSilver.pin(self.lake, tenant_id, published(runs, Stage.SILVER))
+
+    # -------------------------------------------------------------------------------------- silver
+    def silver(
+        self,
+        held: HeldLease,
+        tenant: Tenant,
+        bronze: PinnedBronze,
+        days: Collection[date],
+        as_of: str | None = None,
+    ) -> Outcome:
+        """Compute Silver of the local dates, and of those that a changed organisation reopens; publish news.
+
+        Raises LeaseLost, and nothing of the last commits is visible, when another runner was faster.
+        """
+        rules, started_at = self.rules_of(tenant), self.clock()
+        outputs = Outputs.open(self.lake, tenant.tenant_id, Stage.SILVER, held.fence)
+        jobs = bronze.jobs()
+        org = run_silver.compute_org(bronze, jobs, outputs.read(SILVER_ORG_MEMBERS), rules)
+        reopened = run_silver.reopened(outputs, org)
+        progress = _Progress()
+        for group in _groups(self._computable(outputs, {*days, *reopened})):
+            computed = progress.of(
+                group,
+                partial(run_silver.compute_day, bronze, jobs, rules=rules, batch_rows=self.config.batch_rows),
+            )
+            news = [day for day in computed if outputs.is_new(day.day, day.run.run_id, has_rows=day.has_rows)]
+            held.check()
+            runs = run_silver.write_days(outputs, news)
+            changed = {*reopened.intersection(group), *(day.day for day in news)}
+            self.control.mark_dirty(tenant.tenant_id, Stage.STAGE1, changed)
+            self._publish(progress, outputs, runs, self._facts(bronze.versions, started_at, as_of))
+        # Last: until it is published, a run that starts over finds the organisation changed, and reopens.
+        runs = run_silver.write_org(outputs, org)
+        self._publish(progress, outputs, runs, self._facts(bronze.versions, started_at, as_of))
+        return progress.outcome()
+
+    def _computable(self, outputs: Outputs, days: Collection[date]) -> list[date]:
+        """Days in order, without the published ones whose Bronze is gone by now."""
+        kept_from = self.clock().date() - timedelta(days=self.config.bronze_days) + BEFORE
+        return sorted(day for day in days if day >= kept_from or day not in outputs.before.run_ids)
+
+    # -------------------------------------------------------------------------------------- stage 1
+    def stage1(
+        self,
+        held: HeldLease,
+        tenant: Tenant,
+        silver: PinnedSilver,
+        days: Collection[date],
+        as_of: str | None = None,
+    ) -> Outcome:
+        """Compute Gold and artefacts of the local dates, week by week; publish news. Raises as `silver`."""
+        rules, started_at = self.rules_of(tenant), self.clock()
+        outputs = Outputs.open(self.lake, tenant.tenant_id, Stage.STAGE1, held.fence)
+        names = run_stage1.day_run_ids(silver, days, rules)
+        progress = _Progress()
+        for week, group in groupby(sorted(days), run_stage1.week_of):
+            week_days = list(group)
+            news = [day for day in week_days if outputs.is_new(day, names[day], has_rows=silver.has(day))]
+            computed = progress.of(
+                news,
+                partial(
+                    run_stage1.compute_day, silver, names, rules=rules, batch_rows=self.config.batch_rows
+                ),
+            )
+            held.check()
+            if computed:
+                gold, runs = run_stage1.write_days(outputs, computed)
+                runs.append(run_stage1.roll_up_week(outputs, silver, week, rules))
+                put_all(self.store, batch_artifacts(silver, gold, rules))
+                held.check()
+                self._publish(progress, outputs, runs, self._facts(silver.versions, started_at, as_of))
+            self._put_day_artifacts(held, silver, [day for day in week_days if silver.has(day)], rules)
+        return progress.outcome()
+
+    def _put_day_artifacts(
+        self, held: HeldLease, silver: PinnedSilver, days: Sequence[date], rules: TenantRules
+    ) -> None:
+        """Write what has one place a day; a runner that lost meanwhile asks for it to be written again."""
+        try:
+            held.confirm()
+            put_all(self.store, day_artifacts(silver, days, rules))
+            held.confirm()
+        except LeaseLost:
+            self.control.mark_dirty(silver.tenant_id, Stage.STAGE1, days)
+            raise
+
+    # -------------------------------------------------------------------------------------- publication
+    def _facts(self, inputs: Mapping[str, int], started_at: datetime, as_of: str | None) -> Facts:
+        return Facts(inputs, CODE_VERSION, RULES_VERSION, started_at, self.clock(), as_of)
+
+    def _publish(self, progress: _Progress, outputs: Outputs, runs: Sequence[Run], facts: Facts) -> None:
+        if not runs:
+            return
+        outputs.publish(runs, facts)
+        days = {run.days[0]: run.run_id for run in runs if len(run.days) == 1}
+        publication = Publication(outputs.stage, outputs.tenant_id, days, outputs.versions)
+        log.info(
+            "published",
+            tenant=outputs.tenant_id,
+            stage=outputs.stage.value,
+            days=len(days),
+            failures=sum(len(run.failures) for run in runs),
+            fence=outputs.fence,
+        )
+        progress.publications.append(publication)
+        self.announce(publication)
+
+
+def days_near(event_dates: Iterable[date]) -> set[date]:
+    """Local dates whose event dates [date - 2, date + 1] hold one of these."""
+    reach = range(-AFTER.days, BEFORE.days + 1)
+    return {day + timedelta(days=n) for day in event_dates for n in reach}
+
+
+def _groups(days: Sequence[date]) -> Iterator[Sequence[date]]:
+    for start in range(0, len(days), DAYS_PER_COMMIT):
+        yield days[start : start + DAYS_PER_COMMIT]
+
+
+class _Progress:
+    """Publications so far, and the days that failed."""
+
+    def __init__(self) -> None:
+        self.publications: list[Publication] = []
+        self._failed: set[date] = set()
+
+    def of(self, days: Iterable[date], compute: Callable[[date], ComputedDay]) -> list[ComputedDay]:
+        """Computed days; one whose accounting identity does not hold fails alone and publishes nothing."""
+        computed: list[ComputedDay] = []
+        for day in days:
+            try:
+                result = compute(day)
+            except AccountingError as error:
+                log.error("day failed", error=error, date=day.isoformat())  # noqa: TRY400
+                self._failed.add(day)
+                continue
+            computed.append(result)
+            if result.run.failures:
+                self._failed.add(day)
+        return computed
+
+    def outcome(self) -> Outcome:
+        return Outcome(self.publications, frozenset(self._failed))

@@ -1,0 +1,34 @@
+"""Settings of the runner."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from coworkai.common.settings import CommonSettings, Mode
+
+
+class RunnerSettings(CommonSettings):
+    """The shared settings, and the runner's own."""
+
+    lease_ttl_s: float = Field(
+        default=60, gt=0, description="seconds a tenant's lease lasts without a heartbeat"
+    )
+    batch_rows: int = Field(
+        default=200_000, ge=1, description="rows of whole workers that are computed at once"
+    )
+    parallel_tenants: int = Field(default=2, ge=1, description="tenants that are computed at once")
+    sweep_every_s: float = Field(
+        default_factory=lambda data: 0 if data["mode"] is Mode.CLOUD else 60,
+        ge=0,
+        description="seconds between looks for work that no message told of; 0 where a scheduler asks",
+    )
+    bronze_days: int = Field(default=400, ge=1, description="days that Bronze is kept")
+    quarantine_days: int = Field(default=14, ge=1, description="days that sealed originals are kept")
+    vacuum_hours: int = Field(
+        default=168, ge=1, description="hours that files of older versions stay readable"
+    )
+    maintain_every_s: float = Field(
+        default_factory=lambda data: 0 if data["mode"] is Mode.CLOUD else 900,
+        ge=0,
+        description="seconds between maintenance runs; 0 where a scheduler asks",
+    )
