@@ -6,7 +6,7 @@ import asyncio
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,11 +15,10 @@ from coworkai.common.bus import Publisher
 from coworkai.common.clock import utc_now
 from coworkai.common.control import Capture, Control, Identity
 from coworkai.common.errors import Terminal
-from coworkai.common.events import Source
 from coworkai.common.lake import Lake
 from coworkai.local.platform import PROJECT, Platform, private_environment
 from coworkai.local.progress import Progress, wait_until_processed
-from coworkai.local.sender import Outgoing, record_files, send
+from coworkai.local.sender import Outgoing, RecordFile, record_files, send
 from coworkai.local.summary import summarise
 
 
@@ -109,7 +108,7 @@ def put_tenant(control: Control, policy: TenantPolicy) -> None:
 
 
 async def _publish(
-    bus_url: str, files: dict[Source, Path], tenant_id: str, on_progress: Callable[[Outgoing], None]
+    bus_url: str, files: Sequence[RecordFile], tenant_id: str, on_progress: Callable[[Outgoing], None]
 ) -> None:
     publisher = Publisher(bus_url, PROJECT)
     try:

@@ -1,6 +1,6 @@
 """Record files to messages on the bus, as collectors send them.
 
-    DIR/jobs.csv            one message, the whole file
+    DIR/jobs.csv            one message, the whole file; further snapshots are jobs-<anything>.csv, by name
     DIR/activities.ndjson   one record a line, batches of up to 500 consecutive lines of one device
     DIR/keystrokes.ndjson … clipboard, chat, manifests, device-posture: the same
 
@@ -11,10 +11,11 @@ UTF-8) is sent as a message of its own, as it is, so that ingest judges it and n
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 
@@ -46,6 +47,11 @@ class Envelope:
     published_at: str | None
 
 
+class RecordFile(NamedTuple):
+    source: Source
+    path: Path
+
+
 @dataclass(frozen=True, slots=True)
 class Outgoing:
     """A message, its topic's source, how many records and how many bytes of the file it stands for."""
@@ -64,31 +70,34 @@ class Sent:
     records: dict[str, int] = field(default_factory=dict)
 
 
-def record_files(folder: Path) -> dict[Source, Path]:
-    """The record files of a folder by source, the organisation first.
+def record_files(folder: Path) -> list[RecordFile]:
+    """The record files of a folder, the organisation first.
 
     Raises NotFound when there is none.
     """
-    names = {source: f"{source.value}.ndjson" for source in Source} | {Source.JOBS: "jobs.csv"}
-    order = (Source.JOBS, *(source for source in Source if source is not Source.JOBS))
-    found = {source: folder / names[source] for source in order if (folder / names[source]).is_file()}
+    records = {f"{source}.ndjson": source for source in Source if source is not Source.JOBS}
+    snapshots = [folder / "jobs.csv", *sorted(folder.glob("jobs-*.csv"))]
+    found = [
+        *(RecordFile(Source.JOBS, path) for path in snapshots if path.is_file()),
+        *(RecordFile(source, folder / name) for name, source in records.items() if (folder / name).is_file()),
+    ]
     if not found:
         raise NotFound(
-            f"no record files in {folder}", remedy=f"put any of {', '.join(sorted(names.values()))} there"
+            f"no record files in {folder}", remedy=f"put any of {', '.join(sorted(records))}, jobs.csv there"
         )
     return found
 
 
 async def send(
     publisher: Publisher,
-    files: dict[Source, Path],
+    files: Iterable[RecordFile],
     tenant_id: str,
     on_progress: Callable[[Outgoing], None] = lambda _outgoing: None,
     clock: Clock = utc_now,
 ) -> Sent:
     """Publish every record of the files. Raises as `Publisher.publish`, and Terminal for a line too large."""
     sent = Sent()
-    for source, path in files.items():
+    for source, path in files:
         pending: list[Outgoing] = []
         for outgoing in messages(source, path, tenant_id, clock):
             pending.append(outgoing)

@@ -47,7 +47,7 @@ Folder = Annotated[
         file_okay=False,
         show_default=False,
         help="Folder with any of activities.ndjson, keystrokes.ndjson, clipboard.ndjson, chat.ndjson, "
-        "manifests.ndjson, device-posture.ndjson and jobs.csv.",
+        "manifests.ndjson, device-posture.ndjson, jobs.csv (and jobs-*.csv: later snapshots).",
     ),
 ]
 
@@ -212,7 +212,7 @@ def send(
         publisher = Publisher(bus or settings.bus_url, settings.project)
         try:
             with _progress() as progress:
-                task = progress.add_task("publish", total=sum(path.stat().st_size for path in files.values()))
+                task = progress.add_task("publish", total=sum(file.path.stat().st_size for file in files))
 
                 def published(outgoing: Outgoing) -> None:
                     progress.advance(task, outgoing.file_bytes)
@@ -234,7 +234,7 @@ def _process(folder: Path, data_dir: Path, policy: object) -> dict[str, object]:
     from coworkai.local.sender import Outgoing, record_files
 
     assert isinstance(policy, work.TenantPolicy)
-    total = sum(path.stat().st_size for path in record_files(folder).values())
+    total = sum(file.path.stat().st_size for file in record_files(folder))
     with _progress() as progress:
         starting = progress.add_task("start", total=5)
         publishing = progress.add_task("publish", total=total, visible=False)
