@@ -51,8 +51,12 @@ def test_each_day_has_all_frames_with_the_columns_of_their_tables() -> None:
     got = dict(artifact_frames(two_days(), [later, NEXT, DAY, DAY]))
     assert list(got) == [DAY, NEXT, later]
     for frames in got.values():
-        assert {name: frame.schema for name, frame in frames.items()} == {
-            name: table.schema for name, table in TABLES.items()
+        jobs = frames["jobs"]
+        assert jobs.columns == [
+            c for c in SILVER_ORG_MEMBERS.schema if c not in {"valid_to", "is_current", "run_id"}
+        ]
+        assert {name: frame.schema for name, frame in frames.items() if name != "jobs"} == {
+            name: table.schema for name, table in TABLES.items() if name != "jobs"
         }
     heights = {day: [frames[name].height for name in TABLES] for day, frames in got.items()}
     assert heights == {DAY: [2, 2, 2, 2, 1], NEXT: [1, 0, 0, 2, 0], later: [0, 0, 0, 2, 0]}
@@ -77,6 +81,16 @@ def test_jobs_are_the_rows_valid_on_the_day() -> None:
     got = dict(artifact_frames(two_days(), [DAY, NEXT]))
     teams = {day: got[day]["jobs"].select("user_id", "team").rows() for day in got}
     assert teams == {DAY: [("ann", "red"), ("bob", "red")], NEXT: [("ann", "red"), ("bob", "blue")]}
+
+
+def test_a_later_snapshot_changes_nothing_of_a_day_before_it() -> None:
+    given = two_days()
+    before = org({"user_id": "bob", "team": "red"}, {"user_id": "ann", "team": "red"})
+    unaware = ArtifactInputs(
+        given.workblocks, given.atomic_slices, given.manifest_pairs, before, given.chat_messages
+    )
+    one, two = (dict(artifact_frames(inputs, [DAY]))[DAY]["jobs"] for inputs in (given, unaware))
+    assert one.equals(two)
 
 
 def test_chat_is_told_by_conversation_in_the_workers_zone() -> None:

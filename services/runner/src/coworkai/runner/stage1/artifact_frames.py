@@ -27,6 +27,8 @@ from coworkai.common.tables import (
 from coworkai.runner.stage1.markdown import code_lines, escaped, local_clock
 from coworkai.runner.stage1.org_context import KEYS, with_org
 
+_LATER = ("valid_to", "is_current", "run_id")
+
 
 @dataclass(frozen=True, slots=True)
 class ArtifactInputs:
@@ -54,8 +56,9 @@ def artifact_frames(
     """For each date: `workblocks`, `atomic_slices`, `manifests`, `jobs` and `chat_history`, by file name.
 
     Each frame has the columns of its table, sorted; empty where the day has no rows, which marks the gap.
-    `manifests` are the day's pairs, `jobs` the organisation rows valid on it, `chat_history` the workers' own
-    messages.
+    `manifests` are the day's pairs and `chat_history` the workers' own messages. `jobs` are the organisation
+    rows valid on the day, with it as their `date` and without what only later snapshots say: valid_to,
+    is_current and the run that wrote the row.
     """
     given = {
         "workblocks": (inputs.workblocks, GOLD_WORKBLOCKS, ["started_at", "workblock_id"]),
@@ -72,8 +75,9 @@ def artifact_frames(
     members = _shaped(inputs.org_members, SILVER_ORG_MEMBERS).sort("tenant_id", "user_id", "valid_from")
     for day in sorted(set(dates)):
         valid = (pl.col("valid_from") <= day) & (pl.col("valid_to").is_null() | (pl.col("valid_to") > day))
+        jobs = members.filter(valid).with_columns(date=pl.lit(day)).drop(_LATER)
         frames = {name: parts.get((day,), given[name][1].empty()) for name, parts in of_day.items()}
-        yield day, frames | {"jobs": members.filter(valid)}
+        yield day, frames | {"jobs": jobs}
 
 
 def _shaped(frame: pl.DataFrame, table: Table) -> pl.DataFrame:
