@@ -81,7 +81,7 @@ def by_worker(inputs: KpiInputs) -> pl.DataFrame:
     return daily.pivot(on="measure", index=["tenant_id", "date", "user_id"], values="value")
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(worker_days())
 def test_measures_stay_in_their_bounds(inputs: KpiInputs) -> None:
     for day in by_worker(inputs).iter_rows(named=True):
@@ -97,7 +97,7 @@ def test_measures_stay_in_their_bounds(inputs: KpiInputs) -> None:
         assert day["context_switches"] >= 0
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(worker_days(), st.randoms(use_true_random=False))
 def test_shuffling_rows_changes_nothing_and_workers_do_not_touch_each_other(
     inputs: KpiInputs, random: Any

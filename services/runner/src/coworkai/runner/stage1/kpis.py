@@ -276,11 +276,10 @@ def _stay_measures(slices: pl.DataFrame, rules: KpiRules) -> pl.DataFrame:
     stay = ("day", "workblock_id", "app", "url", "title")
 
     def joined(frame: pl.DataFrame) -> pl.DataFrame:
-        return (
-            frame.with_columns(stay=_changed(*stay).cum_sum())
-            .group_by("stay", maintain_order=True)
-            .agg(pl.col(stay).first(), pl.col("evidence_us").sum())
-        )
+        evidence = pl.col("evidence_us")
+        begins = frame.with_columns(before=evidence.cum_sum() - evidence).filter(_changed(*stay))
+        until_next = pl.col("before").shift(-1).fill_null(frame["evidence_us"].sum())
+        return begins.select(*stay, evidence_us=until_next - pl.col("before"))
 
     single = pl.when(~pl.col("multitasking"))
     stays = joined(
