@@ -148,11 +148,18 @@ def load(settings: type[S], data_dir: Path | None = None) -> S:
         return settings() if data_dir is None else settings(data_dir=data_dir)
     except ValidationError as error:
         problems = "; ".join(
-            ": ".join([*(str(part) for part in problem["loc"]), problem["msg"].removeprefix("Value error, ")])
+            ": ".join([*_variable(problem["loc"]), problem["msg"].removeprefix("Value error, ")])
             for problem in error.errors(include_input=False, include_url=False, include_context=False)
             if problem["type"] != "default_factory_not_called"
         )
         raise SettingsError(problems, remedy=f"set the {ENV_PREFIX}* environment variables") from None
+
+
+def _variable(location: tuple[int | str, ...]) -> list[str]:
+    """The environment variable of a setting, and where inside it; empty for settings that contradict."""
+    name, *inside = (str(part) for part in location) if location else ("",)
+    variable = name if name.startswith(ENV_PREFIX) or not name else f"{ENV_PREFIX}{name.upper()}"
+    return [part for part in (variable, *inside) if part]
 
 
 def _decode_key(text: str, where: str) -> bytes:

@@ -1,0 +1,111 @@
+"""The command line: what it says, and how it fails."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from coworkai.common.errors import CoworkError
+from coworkai.local.cli import app, main
+
+RUNNER = CliRunner()
+
+
+def run(*arguments: str | Path) -> str:
+    result = RUNNER.invoke(app, [str(argument) for argument in arguments], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return result.stdout
+
+
+def fails(*arguments: str | Path) -> CoworkError:
+    with pytest.raises(CoworkError) as raised:
+        RUNNER.invoke(app, [str(argument) for argument in arguments], catch_exceptions=False)
+    return raised.value
+
+
+def commands() -> list[list[str]]:
+    import typer
+
+    found = []
+    root = typer.main.get_command(app)
+    for name, command in sorted(root.commands.items()):  # type: ignore[attr-defined]
+        inner = getattr(command, "commands", None)
+        found += [[name]] if inner is None else [[name, each] for each in sorted(inner)]
+    return found
+
+
+@pytest.mark.parametrize("command", commands(), ids=" ".join)
+def test_every_commands_help_teaches_with_an_example_of_itself(command: list[str]) -> None:
+    text = " ".join(run(*command, "--help").split())
+    assert f"Example: coworkai {' '.join(command)}" in text
+
+
+def test_a_tenant_is_created_with_the_careful_defaults_and_changed_one_setting_at_a_time(
+    tmp_path: Path,
+) -> None:
+    made = json.loads(run("tenant", "set", "acme", "--data", tmp_path, "--json"))
+    assert made == {
+        "tenant_id": "acme",
+        "active": True,
+        "identity": "token",
+        "capture_keystrokes": "counts",
+        "capture_clipboard": "counts",
+        "time_zone": "UTC",
+        "min_group": 5,
+    }
+    run("tenant", "set", "acme", "--data", tmp_path, "--capture-keystrokes", "text", "--min-group", "8")
+    run("tenant", "set", "acme", "--data", tmp_path, "--inactive")
+    (listed,) = json.loads(run("tenant", "list", "--data", tmp_path, "--json"))
+    assert listed == made | {"capture_keystrokes": "text", "min_group": 8, "active": False}
+
+
+def test_an_ingest_key_is_made_and_revoked(tmp_path: Path) -> None:
+    run("tenant", "set", "acme", "--data", tmp_path)
+    key = run("key", "create", "acme", "--data", tmp_path).strip()
+    assert key.startswith("cwi_")
+    assert run("key", "revoke", key[:20], "--data", tmp_path).strip() == "revoked"
+    assert fails("key", "revoke", key, "--data", tmp_path).code == "not_found"
+
+
+def test_an_empty_lake_has_no_tables(tmp_path: Path) -> None:
+    run("tenant", "set", "acme", "--data", tmp_path)
+    assert json.loads(run("tables", "--data", tmp_path, "--json")) == []
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("tables",),
+        ("tenant", "list"),
+        ("dead-letters", "list"),
+    ],
+)
+def test_a_data_folder_that_does_not_exist_is_an_error_with_a_remedy(
+    arguments: tuple[str, ...], tmp_path: Path
+) -> None:
+    error = fails(*arguments, "--data", tmp_path / "nowhere")
+    assert "nowhere" in error.message
+    assert error.remedy is not None
+
+
+def test_a_failure_is_its_message_and_remedy_without_a_stack_trace(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.argv", ["coworkai", "process", str(tmp_path)])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 1
+    printed = capsys.readouterr()
+    assert printed.err.startswith("error: no record files in")
+    assert "activities.ndjson" in printed.err
+    assert "Traceback" not in printed.err
+    assert printed.out == ""
+
+
+def test_a_demo_never_replaces_a_folder_that_holds_something_else(tmp_path: Path) -> None:
+    (tmp_path / "thesis.txt").write_text("mine")
+    assert "something else" in fails("demo", "--data", tmp_path).message
+    assert (tmp_path / "thesis.txt").read_text() == "mine"
