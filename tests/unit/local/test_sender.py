@@ -96,9 +96,11 @@ def test_jobs_are_sent_whole_as_they_are_and_first(tmp_path: Path) -> None:
     content = '\ufeffuser_id,name\r\nana,"A\n""B"""\r\n'.encode()
     (tmp_path / "jobs.csv").write_bytes(content)
     (tmp_path / "chat.ndjson").write_bytes(b"{}\n")
-    files = record_files(tmp_path)
-    assert list(files) == [Source.JOBS, Source.CHAT]
-    (outgoing,) = messages(Source.JOBS, files[Source.JOBS], "acme", lambda: NOW)
+    (tmp_path / "jobs-2026-03-09.csv").write_bytes(content)
+    jobs, later_jobs, chat = record_files(tmp_path)
+    assert [jobs.path.name, later_jobs.path.name] == ["jobs.csv", "jobs-2026-03-09.csv"]
+    assert (jobs.source, later_jobs.source, chat.source) == (Source.JOBS, Source.JOBS, Source.CHAT)
+    (outgoing,) = messages(jobs.source, jobs.path, "acme", lambda: NOW)
     assert outgoing.message.data == content
     assert outgoing.message.attributes == {
         "tenant_id": "acme",
