@@ -153,7 +153,10 @@ def test_unknown_fields_are_counted() -> None:
 
 
 def test_records_that_the_policy_withholds_count_on_their_utc_date() -> None:
-    rows = [{"minute": None, "event_date": DAY, "capture": "off"}, {"minute": at("00:00"), "capture": "off"}]
+    rows: list[dict[str, Any]] = [
+        {"minute": None, "event_date": DAY, "capture": "off"},
+        {"minute": at("00:00"), "capture": "off"},
+    ]
     found = health({Source.KEYSTROKES: rows}, zone="America/New_York")
     row = audited(found, Source.KEYSTROKES)
     assert (row["records"], row["evidence_minutes"], row["delay_s"]) == (2, 0, None)

@@ -161,8 +161,8 @@ def _timed(rows: Mapping[Source, pl.DataFrame]) -> tuple[_Frames, _Frames]:
     for source, frame in rows.items():
         has_time = pl.col(OWN_TIME[source]).is_not_null()
         if "capture" in frame.columns:
-            has_time &= pl.col("capture") != _WITHHELD
-        mask = frame.select(has_time.fill_null(value=False)).to_series()
+            has_time &= pl.col("capture").ne_missing(pl.lit(_WITHHELD))
+        mask = frame.select(has_time).to_series()
         if not mask.all():
             timed[source], withheld[source] = frame.filter(mask), frame.filter(~mask)
     return timed, withheld
