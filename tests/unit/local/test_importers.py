@@ -11,6 +11,7 @@ import msgspec
 import pytest
 from tests.factories import at
 
+from coworkai.common.errors import Terminal
 from coworkai.common.events import Activity, DevicePosture, Source
 from coworkai.local.importers import UnknownFormat, activitywatch, rescuetime
 
@@ -272,6 +273,12 @@ def test_what_does_not_say_when_is_refused_with_a_remedy(content: str, write: Wr
     with pytest.raises(UnknownFormat) as refused:
         rescuetime.convert([write("x.csv", content)], tmp_path / "out", None)
     assert refused.value.remedy
+
+
+@pytest.mark.parametrize("zone", ["Atlantis/City", "", "../etc/passwd", "Europe"])
+def test_a_zone_that_does_not_exist_is_refused(zone: str, write: Write, tmp_path: Path) -> None:
+    with pytest.raises(Terminal):
+        rescuetime.convert([write("h.csv", HISTORY)], tmp_path / "out", None, time_zone=zone)
 
 
 def test_a_window_log_of_another_tool_is_refused(tmp_path: Path) -> None:

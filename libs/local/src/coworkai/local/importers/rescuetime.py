@@ -21,8 +21,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from coworkai.common.errors import Terminal
 from coworkai.common.events import Activity
 from coworkai.local.importers import Counts, RecordFiles, UnknownFormat, identity
 
@@ -64,9 +65,13 @@ _HISTORY = _Columns(at=0, activity=1, details=2, spent=5)
 def convert(files: Sequence[Path], out: Path, user: str | None, *, time_zone: str = "UTC") -> Counts:
     """Writes the activities of `files` into `out`. `time_zone` is the account's, for files without offsets.
 
-    Raises UnknownFormat when a file is no RescueTime export, or one that sums up by more than an hour.
+    Raises UnknownFormat when a file is no RescueTime export, or one that sums up by more than an hour, and
+    Terminal when there is no such zone.
     """
-    zone = ZoneInfo(time_zone)
+    try:
+        zone = ZoneInfo(time_zone)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise Terminal(f"no time zone {time_zone}", remedy="use an IANA name, Europe/Berlin") from None
     with RecordFiles(out) as records:
         for file in files:
             seen: Counter[Row] = Counter()
