@@ -157,6 +157,11 @@ class ArtifactPaths:
     def root(self) -> str:
         return f"tenants/{_segment(self.tenant_id)}/artifacts"
 
+    @property
+    def batch_folders(self) -> tuple[str, ...]:
+        """Folders that have a folder a batch somewhere below."""
+        return f"{self.root}/workblock_processing", f"{self.root}/chat_history"
+
     def day(self, on: date) -> str:
         """Folder of all batches of a day's Stage 1."""
         return f"{self.root}/workblock_processing/date={on.isoformat()}"

@@ -19,7 +19,15 @@ from deltalake import DeltaTable
 from coworkai.common.control import Stage
 from coworkai.common.lake import Lake, append, partitions, reading, replace_partitions, restore, scan
 from coworkai.common.published import PARTIAL, SUCCEEDED, Published, published
-from coworkai.common.tables import OPS_FAILURES, OPS_RUNS, Layer, Table, of_layer
+from coworkai.common.tables import (
+    OPS_FAILURES,
+    OPS_RUNS,
+    TIMESTAMP,
+    VERSIONS,
+    Layer,
+    Table,
+    of_layer,
+)
 from coworkai.runner.batches import Frames, with_run_ids
 from coworkai.runner.isolation import WorkerFailure
 
@@ -148,6 +156,25 @@ class Outputs:
         if not failed.is_empty():
             append(self.failures, OPS_FAILURES, failed, fence=self.fence)
         append(self.runs, OPS_RUNS, self._run_rows(runs, facts), fence=self.fence)
+
+    def publish_again(self, finished_at: datetime) -> None:
+        """Publish the tables as they are after maintenance: the same rows, at their new versions.
+
+        The newest run of the stage appears once more; nothing is published before the stage's first run.
+        Raises as `replace`.
+        """
+        with reading(OPS_RUNS):
+            rows = scan(self.runs, OPS_RUNS).filter(pl.col("stage") == self.stage.value).collect()
+        newest = rows.sort("fence", "finished_at", maintain_order=True).tail(1)
+        if newest.is_empty():
+            return
+        again = newest.with_columns(
+            date=pl.lit(finished_at.date()),
+            finished_at=pl.lit(finished_at, TIMESTAMP),
+            fence=pl.lit(self.fence, pl.Int64),
+            output_versions=pl.Series([_versions(self.versions)], dtype=VERSIONS),
+        )
+        append(self.runs, OPS_RUNS, again, fence=self.fence)
 
     def _run_rows(self, runs: Sequence[Run], facts: Facts) -> pl.DataFrame:
         inputs, outputs = _versions(facts.input_versions), _versions(self.versions)

@@ -17,6 +17,9 @@ class RunnerSettings(CommonSettings):
         default=200_000, ge=1, description="rows of whole workers that are computed at once"
     )
     parallel_tenants: int = Field(default=2, ge=1, description="tenants that are computed at once")
+    settle_s: float = Field(
+        default=0.5, ge=0, description="pause in which a burst of commits becomes one run"
+    )
     sweep_every_s: float = Field(
         default_factory=lambda data: 0 if data["mode"] is Mode.CLOUD else 60,
         ge=0,

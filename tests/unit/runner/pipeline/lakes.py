@@ -1,0 +1,153 @@
+"""A lake in a folder, with hand-made Bronze, and a pipeline over it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+import polars as pl
+from deltalake import CommitProperties, write_deltalake
+
+from coworkai.common.artifacts import ArtifactStore
+from coworkai.common.control import Control, Stage, Tenant
+from coworkai.common.events import Source
+from coworkai.common.lake import TOUCHED, Lake, scan
+from coworkai.common.published import Published, published, read_published
+from coworkai.common.tables import BRONZE_BY_SOURCE, OPS_FAILURES, OPS_RUNS, TABLES, Layer, Table
+from coworkai.runner.dispatch import Dispatcher
+from coworkai.runner.pipeline import Pipeline, PipelineConfig, Publication
+from coworkai.runner.stages import TenantRules
+from tests.factories import TENANT, bronze
+
+NOW = datetime(2024, 1, 20, 12, tzinfo=UTC)
+
+
+class FakeClock:
+    """Stands still until told; a step later at every look, so that two runs never finish at one instant."""
+
+    def __init__(self, now: datetime = NOW) -> None:
+        self.now = now
+
+    def __call__(self) -> datetime:
+        self.now += timedelta(microseconds=1)
+        return self.now
+
+    def advance(self, by: timedelta) -> None:
+        self.now += by
+
+
+@dataclass
+class Place:
+    """Everything a runner needs, in one folder."""
+
+    folder: Path
+    clock: FakeClock = field(default_factory=FakeClock)
+    told: list[Publication] = field(default_factory=list)
+    rules: TenantRules = field(default_factory=lambda: TenantRules.of_zone("UTC"))
+    config: PipelineConfig = PipelineConfig()
+
+    def __post_init__(self) -> None:
+        self.lake = Lake(str(self.folder / "lake"))
+        self.store = ArtifactStore(self.lake.root)
+        self.control = Control(f"sqlite:///{self.folder}/control.db", self.clock)
+        self.control.create_schema()
+        self.control.put_tenant(TENANT)
+        self.dispatcher = Dispatcher(self.lake, self.control)
+
+    def close(self) -> None:
+        self.control.close()
+
+    def pipeline(self, holder: str = "runner", rules: TenantRules | None = None) -> Pipeline:
+        used = rules or self.rules
+        return Pipeline(
+            self.lake,
+            self.control,
+            self.store,
+            holder,
+            lambda _: used,
+            self.told.append,
+            self.config,
+            self.clock,
+        )
+
+    def tenant(self) -> Tenant:
+        tenant = self.control.tenant(TENANT)
+        assert tenant is not None
+        return tenant
+
+    # ------------------------------------------------------------------------------------------ writing
+    def commit(self, source: Source, *rows: Mapping[str, object]) -> pl.DataFrame:
+        """Append rows to Bronze as ingest does: one commit that says what it touched."""
+        table = BRONZE_BY_SOURCE[source]
+        frame = bronze(source, *rows)
+        touched = {
+            tenant: sorted({day.isoformat() for day in days})
+            for tenant, days in frame.group_by("tenant_id").agg("event_date").iter_rows()
+        }
+        write_deltalake(
+            self.lake.open(table),
+            frame.to_arrow().cast(table.arrow_schema),
+            mode="append",
+            commit_properties=CommitProperties(custom_metadata={TOUCHED: json.dumps(touched)}),
+        )
+        return frame
+
+    def process(self) -> list[Publication]:
+        self.dispatcher.mark()
+        return self.pipeline().run(TENANT)
+
+    # ------------------------------------------------------------------------------------------ reading
+    def read(self, table: Table) -> pl.DataFrame:
+        """Published rows, sorted by key."""
+        stage = Stage.SILVER if table.layer is Layer.SILVER else Stage.STAGE1
+        frame = read_published(self.lake, table, TENANT, stage).collect()
+        return frame.sort("tenant_id", "date", *table.key)
+
+    def runs(self) -> pl.DataFrame:
+        return scan(self.lake.open(OPS_RUNS, TENANT), OPS_RUNS).collect().sort("fence", "finished_at")
+
+    def failures(self) -> pl.DataFrame:
+        return scan(self.lake.open(OPS_FAILURES, TENANT), OPS_FAILURES).collect()
+
+    def published(self, stage: Stage) -> Published:
+        return published(self.lake.open(OPS_RUNS, TENANT), stage)
+
+    def gold(self) -> dict[str, pl.DataFrame]:
+        """Every published Silver and Gold table, run ids included."""
+        return {
+            table.id: self.read(table)
+            for table in TABLES.values()
+            if table.layer in {Layer.SILVER, Layer.GOLD}
+        }
+
+    def artifacts(self) -> dict[str, bytes]:
+        """Artefacts of what is published: stale batch folders left out."""
+        current = set(self.published(Stage.STAGE1).run_ids.values())
+        found: dict[str, bytes] = {}
+        for path in self.store.list(f"tenants/{TENANT}/artifacts"):
+            batches = [part.removeprefix("batch_") for part in path.split("/") if part.startswith("batch_")]
+            if all(batch in current for batch in batches):
+                found[path] = self.store.get(path)
+        return found
+
+    def elsewhere(self, folder: Path) -> Place:
+        """A fresh place over a copy of this Bronze, to compute from scratch."""
+        other = Place(folder, FakeClock(), rules=self.rules, config=self.config)
+        for table in BRONZE_BY_SOURCE.values():
+            frame = scan(self.lake.open(table), table).collect()
+            if not frame.is_empty():
+                write_deltalake(
+                    other.lake.open(table), frame.to_arrow().cast(table.arrow_schema), mode="append"
+                )
+        return other
+
+
+def days_of(publications: list[Publication], stage: Stage) -> list[date]:
+    return sorted({day for one in publications if one.stage is stage for day in one.run_ids})
+
+
+def with_stages(rules: TenantRules, **stages: object) -> TenantRules:
+    return replace(rules, **stages)  # type: ignore[arg-type]
