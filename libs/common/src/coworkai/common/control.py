@@ -183,6 +183,14 @@ _leases = Table(
     Column("fence", BigInteger, nullable=False),
     Column("expires_at", _Instant, nullable=False),
 )
+_accepted_collectors = Table(
+    "accepted_collectors",
+    metadata,
+    Column("tenant_id", ForeignKey(_tenants.c.tenant_id), primary_key=True),
+    Column("source", String(32), primary_key=True),
+    Column("collector", String(4096), primary_key=True),
+    Column("until", _Instant, nullable=False),
+)
 
 
 class Control:
@@ -307,6 +315,28 @@ class Control:
         )
         with self._write() as connection:
             return connection.execute(statement).rowcount == 1
+
+    # ------------------------------------------------------------------------------ ingest's breaker
+    def accept_collector(self, tenant_id: str, source: str, collector: str, until: datetime) -> None:
+        """Let a collector's telemetry through ingest's breaker until then, however much is quarantined."""
+        statement = self._insert(_accepted_collectors).values(
+            tenant_id=tenant_id, source=source, collector=collector, until=until
+        )
+        with self._write() as connection:
+            connection.execute(
+                statement.on_conflict_do_update(
+                    index_elements=["tenant_id", "source", "collector"], set_={"until": until}
+                )
+            )
+
+    def is_collector_accepted(self, tenant_id: str, source: str, collector: str) -> bool:
+        accepted = _accepted_collectors.c
+        statement = select(accepted.until).where(
+            accepted.tenant_id == tenant_id, accepted.source == source, accepted.collector == collector
+        )
+        with self._read() as connection:
+            until = connection.scalar(statement)
+        return until is not None and self._clock() < until
 
     # ----------------------------------------------------------------------------- cursors, dirty days
     def cursor(self, table_id: str) -> int | None:
