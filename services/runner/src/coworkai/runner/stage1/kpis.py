@@ -18,8 +18,8 @@ from coworkai.runner.stage1.focus import is_focus
 from coworkai.runner.stage1.org_context import KEYS, with_org
 
 _SECOND_US = 1_000_000
-_WHOLE = 1_000_000_000
-"""Density of a slice whose evidence fills its span, in parts per billion."""
+_WHOLE = 1_000_000_000_000
+"""Density of a slice whose evidence fills its span; so fine that a whole slice loses no microsecond to it."""
 _DIGITS = 9
 """Decimals kept of a value: more than any source has, fewer than the order of a float sum can change."""
 _MAD_TO_SIGMA = 0.6745
@@ -98,11 +98,20 @@ def kpi_daily(
         _manifest_measures(_of_days(inputs.manifest_pairs, days)),
     ):
         wide = wide.join(part, on="day", how="left", maintain_order="left")
-    zeroed = wide.with_columns(
-        *(pl.when("has_telemetry").then(pl.col(name).fill_null(0)) for name in _ALWAYS_COUNTED),
-        pl.when(pl.col("has_telemetry") & pl.col("has_schedule"))
-        .then(pl.min_horizontal(pl.col("after_hours_s").fill_null(0), pl.col("active_s").fill_null(0)))
-        .alias("after_hours_s"),
+    # A joined slice cut in two rounds twice: no part may exceed the whole for it.
+    zeroed = (
+        wide.with_columns(
+            pl.when("has_telemetry").then(pl.col(name).fill_null(0)) for name in _ALWAYS_COUNTED
+        )
+        .with_columns(
+            pl.when(pl.col("has_telemetry") & pl.col("has_schedule")).then(
+                pl.col("after_hours_s").fill_null(0)
+            )
+        )
+        .with_columns(
+            pl.when(pl.col(name).is_not_null()).then(pl.min_horizontal(name, "active_s")).alias(name)
+            for name in ("focus_s", "after_hours_s")
+        )
     )
     return _long(
         zeroed.with_columns(_ratio(measure) for measure in CATALOGUE.values() if measure.denominator)
