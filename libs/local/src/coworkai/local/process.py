@@ -77,7 +77,9 @@ def process(folder: Path, data_dir: Path, policy: TenantPolicy, watcher: Watcher
     try:
         put_tenant(control, policy)
         lake = Lake(str(data_dir / "lake"))
-        with Platform(data_dir, environment=private_environment(), announce=watcher.service) as platform:
+        # Whoever processes a folder wants all of it judged now: nothing is held back for a broken collector.
+        environment = private_environment() | {"COWORKAI_BREAKER_SHARE": "1"}
+        with Platform(data_dir, environment=environment, announce=watcher.service) as platform:
             asyncio.run(_publish(platform.bus_url, files, policy.tenant_id, watcher.published))
             left = wait_until_processed(platform, control, lake, policy.tenant_id, watcher.progress)
     finally:
