@@ -78,7 +78,13 @@ def build_silver(
     members = org_members(first_of_each(frames[Source.JOBS]).kept)
     identified = {source: first_of_each(frames[source]) for source in OWN_TIME}
     kept = _timed({source: _near(source, rows.kept, dates) for source, rows in identified.items()})
-    left_out = _timed({source: _near(source, rows.left_out, dates) for source, rows in identified.items()})
+    left_out = _timed(
+        {
+            source: _near(source, rows.left_out, dates)
+            for source, rows in identified.items()
+            if not rows.left_out.is_empty()
+        }
+    )
     wanted = None if dates is None else epoch_days(dates)
 
     bounds = bounds_of([*kept[0].items(), *left_out[0].items()], worker_zones(members), tenant_zone)

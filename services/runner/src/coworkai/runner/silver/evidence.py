@@ -31,6 +31,7 @@ OWN_TIME: Mapping[Source, str] = {
 REACH_US = 2 * DAY_US
 """No instant of local date D is further than this from D 00:00 UTC."""
 
+_SENDER = ("tenant_id", "user_id", "device_id")
 _NOTHING: Ints = np.empty(0, np.int64)
 
 
@@ -102,7 +103,9 @@ def locate(
     `timed`: rows with times that are not null. `withheld`: rows of which only event_date is known. Raises
     ValueError for times out of `bounds`.
     """
-    senders = group_codes([*timed.values(), *withheld.values()], ["tenant_id", "user_id", "device_id"])
+    if not timed and not withheld:
+        return [], pl.DataFrame(schema=dict.fromkeys(_SENDER, pl.String))
+    senders = group_codes([*timed.values(), *withheld.values()], _SENDER)
     worker, users = _worker_codes(senders.table)
     spans = [interval(source, rows) for source, rows in timed.items()]
     days = DayLanes.of(

@@ -39,6 +39,7 @@ _COUNTS = (
     "evidence_minutes",
     "minutes_on_schedule",
 )
+_NO_KEYS = SILVER_HEALTH.empty().select(KEY)
 _CODES = {source: code for code, source in enumerate(OWN_TIME)}
 _LANE_BITS = (2 * REACH_US).bit_length()
 
@@ -260,7 +261,7 @@ def _drift(received: Received) -> pl.DataFrame:
 def _left_out(again: Sequence[Located]) -> pl.DataFrame:
     """KEY, left_out."""
     rows = [part.rows.with_columns(source=pl.lit(part.source.value)).select(KEY) for part in again]
-    return pl.concat(rows).group_by(KEY).agg(left_out=pl.len().cast(pl.Int64))
+    return pl.concat([_NO_KEYS, *rows]).group_by(KEY).agg(left_out=pl.len().cast(pl.Int64))
 
 
 def _receipts(receipts: pl.DataFrame) -> pl.DataFrame:
