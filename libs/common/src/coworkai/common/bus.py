@@ -15,10 +15,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Self
 
-import google.auth
-import google.auth.credentials
-import google.auth.exceptions
-import google.auth.transport.requests
 import httpx
 import jwt
 import msgspec
@@ -296,8 +292,13 @@ TokenSource = Callable[[], str]
 def google_access_token() -> TokenSource:
     """Access tokens of the environment's Google credentials, refreshed when they run out.
 
-    Raises SettingsError when there are none.
+    Raises SettingsError when there are none; the returned function raises Transient when none is given out.
     """
+    # A quarter of a second to import, for those who publish to Google.
+    import google.auth
+    import google.auth.exceptions
+    import google.auth.transport.requests
+
     try:
         credentials, _project = google.auth.default(scopes=[PUBLISH_SCOPE])
     except google.auth.exceptions.DefaultCredentialsError:
@@ -308,7 +309,10 @@ def google_access_token() -> TokenSource:
 
     def token() -> str:
         if not credentials.valid:
-            credentials.refresh(request)  # type: ignore[no-untyped-call]
+            try:
+                credentials.refresh(request)  # type: ignore[no-untyped-call]
+            except google.auth.exceptions.GoogleAuthError as error:
+                raise Transient(f"no access token ({type(error).__name__})") from None
         return str(credentials.token)
 
     return token
@@ -382,10 +386,7 @@ class Publisher:
     async def _send_once(self, topic: str, body: bytes) -> list[str]:
         headers = {"content-type": "application/json"}
         if self._access_token is not None:
-            try:
-                headers["authorization"] = f"Bearer {await asyncio.to_thread(self._access_token)}"
-            except google.auth.exceptions.GoogleAuthError as error:
-                raise Transient(f"no access token ({type(error).__name__})") from None
+            headers["authorization"] = f"Bearer {await asyncio.to_thread(self._access_token)}"
         try:
             response = await self._client.post(
                 f"/v1/projects/{self._project}/topics/{topic}:publish", content=body, headers=headers
