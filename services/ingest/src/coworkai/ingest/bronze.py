@@ -1,0 +1,383 @@
+"""Appending to Bronze, each identity once, from any number of processes (architecture, "Exactly once").
+
+Invariants:
+- the held table and the index of seen identities always stand at the same version: one function refreshes
+  both, and nothing else does;
+- a commit is made on top of exactly that version, without delta-rs's retries: if anybody was faster it fails;
+- any exception of a write is ambiguous. Whether it took effect is read from the log, by our batch id;
+- identities are remembered, and outcomes given, only after the commit that holds the rows is durable.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import random
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Literal, Protocol
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from deltalake import (
+    CommitProperties,
+    DeltaTable,
+    PostCommitHookProperties,
+    WriterProperties,
+    write_deltalake,
+)
+from deltalake.exceptions import CommitFailedError
+
+from coworkai.common.artifacts import ArtifactStore
+from coworkai.common.errors import NotFound, StorageUnavailable, Terminal
+from coworkai.common.lake import CHECKPOINT_INTERVAL, TOUCHED, Lake, reading, scan
+from coworkai.common.observability import get_logger
+from coworkai.common.tables import Table
+from coworkai.ingest.seen import Identities, Mixer, SeenIndex, Verdict, Verdicts, repeated
+from coworkai.ingest.tokenise import Rows
+
+BATCH = "coworkai.batch"
+COUNTS = "coworkai.counts"
+TRACEPARENT = "coworkai.traceparent"
+Touched = Mapping[str, Sequence[date]]
+"""Event dates that got rows, by tenant."""
+CONFLICT_TRIES = 100
+FAILURE_TRIES = 3
+LONGEST_PAUSE_S = 1.0
+_EPOCH = date(1970, 1, 1).toordinal()
+# Rows are compressed lightly: they are written once by us and again, better, by compaction.
+_WRITER = WriterProperties(compression="SNAPPY")
+# A checkpoint is our own step, so that its failure is not taken for the commit's; maintenance cleans up.
+_HOOKS = PostCommitHookProperties(create_checkpoint=False, cleanup_expired_logs=False)
+
+log = get_logger(__name__)
+
+
+class Refused(Terminal):
+    """The store works, but the table does not take these rows."""
+
+    code = "storage_rejected"
+    status = 500
+
+
+class Write(Protocol):
+    """The part of `write_deltalake` that is used here."""
+
+    def __call__(
+        self,
+        table_or_uri: DeltaTable,
+        data: pa.Table,
+        *,
+        mode: Literal["append"],
+        writer_properties: WriterProperties,
+        commit_properties: CommitProperties,
+        post_commithook_properties: PostCommitHookProperties,
+    ) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class IdentityColumns:
+    """Columns that say who a stored row is. Without `tenant`, ids are unique by themselves."""
+
+    id: str
+    digest: str
+    tenant: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Appended:
+    """A verdict for each row, and the commit that holds the FRESH ones, if there are any."""
+
+    verdicts: Verdicts
+    version: int | None
+    touched: Touched
+
+
+@dataclass(frozen=True, slots=True)
+class _Commit:
+    """What a log entry says: whose batch it is, and the files that add rows, with their days."""
+
+    batch: str | None
+    added: Sequence[tuple[int, str]]
+
+
+class AppendOnce:
+    """One process's writer of one Bronze table. Not safe to share between threads."""
+
+    def __init__(
+        self,
+        lake: Lake,
+        table: Table,
+        columns: IdentityColumns | None,
+        *,
+        max_ids: int,
+        write: Write = write_deltalake,
+        pause: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._lake = lake
+        self._spec = table
+        self._columns = columns
+        self._files = ArtifactStore(lake.root, lake.storage_options)
+        self._write = write
+        self._pause = pause
+        self._seen = SeenIndex(self._load, max_ids)
+        self._mixer = Mixer()
+        self._held: DeltaTable | None = None
+        self._at = -1
+
+    @property
+    def seen_ids(self) -> int:
+        return len(self._seen)
+
+    @property
+    def seen_bytes(self) -> int:
+        return self._seen.nbytes
+
+    def append(self, rows: Rows, traceparent: str | None = None) -> Appended:
+        """Append the rows that the table does not hold yet, in one commit.
+
+        Raises StorageUnavailable when the store does not answer (rows may be durable or not; appending them
+        again is safe), and Refused when it does and the table refuses the rows all the same.
+        """
+        batch_id = uuid.uuid4().hex
+        failures = 0
+        for attempt in range(CONFLICT_TRIES):
+            verdicts = self._judge(rows)
+            fresh = rows.take(verdicts == Verdict.FRESH)
+            if not len(fresh):
+                return Appended(verdicts, None, {})
+            touched = _touched(fresh)
+            try:
+                self._commit(fresh, batch_id, touched, traceparent)
+            except Exception as error:
+                # It may have taken effect all the same: the log knows.
+                if self._catch_up(batch_id):
+                    return Appended(verdicts, self._table.version(), touched)
+                if not isinstance(error, CommitFailedError):
+                    failures += 1
+                    log.warning("commit failed", table=self._spec.id, error_type=type(error).__name__)
+                if failures == FAILURE_TRIES:
+                    self._probe()
+                    raise Refused(f"{self._spec.id} refused {len(fresh)} rows") from None
+                self._pause(random.random() * min(0.02 * 2**attempt, LONGEST_PAUSE_S))
+            else:
+                self._remember(fresh)
+                return Appended(verdicts, self._table.version(), touched)
+        raise StorageUnavailable(f"{self._spec.id} is written by too many at once")
+
+    # ---------------------------------------------------------------------------------- judging
+    def _judge(self, rows: Rows) -> Verdicts:
+        """What the table, at the held version, and the rows before it say of each row."""
+        if self._columns is None:
+            return np.zeros(len(rows), dtype=np.int8)
+        identities = self._identities(rows)
+        verdicts = repeated(identities)
+        days = np.unique(rows.day)
+        for day in days:
+            at = np.flatnonzero(rows.day == day)
+            known = self._look_up(int(day), identities.take(at))
+            verdicts[at] = np.where(known == Verdict.FRESH, verdicts[at], known)
+        self._seen.evict(in_use=days.tolist())
+        return verdicts
+
+    def _identities(self, rows: Rows) -> Identities:
+        return self._mixer.mix(rows.tenants, rows.item, rows.ids, rows.digest)
+
+    def _look_up(self, day: int, asked: Identities) -> Verdicts:
+        for _ in range(FAILURE_TRIES):
+            try:
+                return self._seen.look_up(day, asked)
+            except StorageUnavailable:
+                # A file of the held version may have been compacted and vacuumed away.
+                self._catch_up(None)
+        return self._seen.look_up(day, asked)
+
+    def _load(self, day: int) -> Iterator[Identities]:
+        columns = self._columns
+        assert columns is not None
+        names = [columns.id, columns.digest, *([columns.tenant] if columns.tenant else [])]
+        with reading(self._spec):
+            stored = scan(self._table, self._spec, [_date(day)]).select(names).collect()
+        yield self._stored_identities(stored.to_arrow())
+
+    def _stored_identities(self, stored: pa.Table) -> Identities:
+        columns = self._columns
+        assert columns is not None
+        ids = "".join(stored.column(columns.id).to_pylist()).replace("-", "")
+        if columns.tenant is None:
+            tenants, tenant_of = [""], np.zeros(len(stored), dtype=np.int32)
+        else:
+            named = pc.dictionary_encode(stored.column(columns.tenant).combine_chunks())
+            named = named.combine_chunks() if isinstance(named, pa.ChunkedArray) else named
+            tenants = named.dictionary.to_pylist()
+            tenant_of = named.indices.to_numpy(zero_copy_only=False).astype(np.int32)
+        return self._mixer.mix(
+            tenants,
+            tenant_of,
+            halves(ids),
+            stored.column(columns.digest).to_numpy().astype(np.int64),
+        )
+
+    # ---------------------------------------------------------------------------------- committing
+    @property
+    def _table(self) -> DeltaTable:
+        if self._held is None:
+            self._held = self._lake.open(self._spec)
+            self._at = self._held.version()
+        return self._held
+
+    def _commit(self, fresh: Rows, batch_id: str, touched: Touched, traceparent: str | None) -> None:
+        told = {
+            BATCH: batch_id,
+            COUNTS: str(len(fresh)),
+            TOUCHED: json.dumps({tenant: [d.isoformat() for d in days] for tenant, days in touched.items()}),
+        }
+        if traceparent is not None:
+            told[TRACEPARENT] = traceparent
+        self._write(
+            self._table,
+            fresh.table,
+            mode="append",
+            writer_properties=_WRITER,
+            commit_properties=CommitProperties(max_commit_retries=0, custom_metadata=told),
+            post_commithook_properties=_HOOKS,
+        )
+        if self._table.version() != self._at + 1:
+            raise CommitFailedError("the held table has moved by more than our commit")
+
+    def _remember(self, fresh: Rows) -> None:
+        self._at += 1
+        if self._columns is not None:
+            identities = self._identities(fresh)
+            for day in np.unique(fresh.day):
+                self._seen.add(int(day), identities.take(fresh.day == day))
+        self._checkpoint()
+
+    def _checkpoint(self) -> None:
+        if self._at % CHECKPOINT_INTERVAL:
+            return
+        try:
+            self._table.create_checkpoint()
+        except Exception as error:
+            # Readers go on with the older one; the next is due soon.
+            log.warning(
+                "checkpoint failed", table=self._spec.id, version=self._at, error_type=type(error).__name__
+            )
+
+    def _catch_up(self, batch_id: str | None) -> bool:
+        """Refresh the held table and absorb what others added; whether `batch_id` is among their commits.
+
+        Raises StorageUnavailable when the store does not answer; table and index are dropped then, and opened
+        and loaded again when they are needed.
+        """
+        found = False
+        try:
+            head = self._refresh()
+            for version in range(self._at + 1, head + 1):
+                commit = self._read_commit(version)
+                if commit is None:
+                    # The log was cleaned up past here: only the partitions know what was added.
+                    self._seen.forget()
+                    continue
+                found = found or (batch_id is not None and commit.batch == batch_id)
+                for day, path in commit.added:
+                    self._absorb(day, path)
+            self._at = head
+        except BaseException:
+            self._held = None
+            self._seen.forget()
+            raise
+        return found
+
+    def _refresh(self) -> int:
+        """Bring the held table to the head of its log; the version of that."""
+        held = self._table
+        try:
+            held.update_incremental()
+        except Exception:
+            held = self._held = self._lake.open(self._spec)
+        return held.version()
+
+    def _read_commit(self, version: int) -> _Commit | None:
+        try:
+            entry = self._files.get(f"{self._spec.path()}/_delta_log/{version:020d}.json")
+        except NotFound:
+            return None
+        batch: str | None = None
+        added: list[tuple[int, str]] = []
+        for line in entry.splitlines():
+            action = _ACTION.decode(line)
+            if action.commitInfo is not None:
+                batch = action.commitInfo.batch
+            if action.add is not None and action.add.dataChange:
+                day = action.add.partitionValues[self._spec.partition_by[0]]
+                added.append((_day(date.fromisoformat(day)), action.add.path))
+        return _Commit(batch, added)
+
+    def _absorb(self, day: int, path: str) -> None:
+        if self._columns is None or not self._seen.holds(day):
+            return
+        names = [self._columns.id, self._columns.digest, self._columns.tenant]
+        try:
+            content = self._files.get(f"{self._spec.path()}/{path}")
+        except NotFound:
+            # Compacted and vacuumed away already; its rows are in another file of the partition.
+            self._seen.forget(day)
+            return
+        stored = pq.read_table(io.BytesIO(content), columns=[name for name in names if name is not None])
+        self._seen.add(day, self._stored_identities(stored))
+
+    def _probe(self) -> None:
+        """Raises StorageUnavailable unless the store takes and gives up an object."""
+        path = f"_probe/{uuid.uuid4().hex}"
+        self._files.put(path, b"")
+        self._files.delete([path])
+
+
+# --------------------------------------------------------------------------------------------- the log
+class _CommitInfo(msgspec.Struct):
+    batch: str | None = msgspec.field(name=BATCH, default=None)
+
+
+class _Add(msgspec.Struct):
+    path: str
+    dataChange: bool
+    partitionValues: dict[str, str]
+
+
+class _Action(msgspec.Struct):
+    commitInfo: _CommitInfo | None = None
+    add: _Add | None = None
+
+
+_ACTION = msgspec.json.Decoder(_Action)
+
+
+# --------------------------------------------------------------------------------------------- days and ids
+def halves(hexes: str) -> npt.NDArray[np.uint64]:
+    """The two 64-bit halves of each of the 32-digit ids that `hexes` is made of, as rows."""
+    return np.frombuffer(bytes.fromhex(hexes), dtype=">u8").astype(np.uint64).reshape(-1, 2)
+
+
+def _touched(rows: Rows) -> dict[str, list[date]]:
+    """Dates by tenant, both sorted; what belongs to no tenant touches nobody."""
+    pairs = np.unique(np.stack((rows.item.astype(np.int64), rows.day.astype(np.int64)), axis=1), axis=0)
+    days: dict[str, set[int]] = {}
+    for item, day in pairs.tolist():
+        days.setdefault(rows.tenants[item], set()).add(day)
+    return {tenant: [_date(day) for day in sorted(days[tenant])] for tenant in sorted(days) if tenant}
+
+
+def _date(day: int) -> date:
+    return date.fromordinal(_EPOCH + day)
+
+
+def _day(value: date) -> int:
+    return value.toordinal() - _EPOCH

@@ -1,0 +1,67 @@
+"""A group of batches of one source, tokenised and appended; a verdict for every record."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from coworkai.common import observability
+from coworkai.common.errors import StorageUnavailable
+from coworkai.common.events import Source
+from coworkai.common.tables import BRONZE_BY_SOURCE
+from coworkai.ingest.bronze import Appended, AppendOnce
+from coworkai.ingest.seen import Verdict, Verdicts
+from coworkai.ingest.tokenise import Pending, encode
+
+Committed = Callable[[str, Appended], None]
+"""Told after a commit: table id, and what was appended."""
+
+log = observability.get_logger(__name__)
+
+
+class SourceCommit:
+    """The commit function of a source's group commit."""
+
+    def __init__(self, source: Source, writer: AppendOnce, committed: Committed) -> None:
+        self._source = source
+        self._writer = writer
+        self._table_id = BRONZE_BY_SOURCE[source].id
+        self._committed = committed
+
+    def __call__(self, items: Sequence[Pending]) -> list[Verdicts]:
+        """Verdicts of each item's records, in order.
+
+        Records that make the whole group fail are found by bisection and get REFUSED, the others their place
+        in Bronze. Raises StorageUnavailable.
+        """
+        context = observability.extract(items[0].attributes)
+        with observability.tracer().start_as_current_span("bronze.commit", context=context):
+            return self._append(items)
+
+    def _append(self, items: Sequence[Pending]) -> list[Verdicts]:
+        carrier: dict[str, str] = {}
+        observability.inject(carrier)
+        try:
+            appended = self._writer.append(encode(self._source, items), carrier.get("traceparent"))
+        except StorageUnavailable:
+            raise
+        except Exception as error:
+            log.warning("group refused", source=self._source.value, error_type=type(error).__name__)
+            return self._bisect(items)
+        if appended.version is not None:
+            self._committed(self._table_id, appended)
+        ends = np.cumsum([len(item.batch.records) for item in items])[:-1]
+        return np.split(appended.verdicts, ends)
+
+    def _bisect(self, items: Sequence[Pending]) -> list[Verdicts]:
+        if len(items) > 1:
+            middle = len(items) // 2
+            return self._append(items[:middle]) + self._append(items[middle:])
+        (item,) = items
+        count = len(item.batch.records)
+        if count == 1:
+            return [np.array([Verdict.REFUSED], dtype=np.int8)]
+        middle = count // 2
+        first, second = self._append([item.cut(0, middle)]), self._append([item.cut(middle, count)])
+        return [np.concatenate((first[0], second[0]))]

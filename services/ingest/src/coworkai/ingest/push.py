@@ -1,0 +1,181 @@
+"""The push route: a raw ASGI endpoint beside FastAPI, for speed.
+
+2xx acknowledges; a push is answered so only after its outcome is durable. 503 (storage or control store down,
+too much in flight, breaker open) and anything unexpected make Pub/Sub deliver again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any
+
+from coworkai.common import observability
+from coworkai.common.bus import BadEnvelope, PushAuth, decode_push
+from coworkai.common.clock import Clock
+from coworkai.common.errors import CoworkError, Overloaded, Terminal, Transient
+from coworkai.common.events import Source
+from coworkai.common.outcome import Reason
+from coworkai.common.service import problem
+from coworkai.ingest.decode import Delivery, Rejected
+from coworkai.ingest.pipeline import Delivered, Pipeline
+
+PREFIX = "/push/"
+ENVELOPE_ROOM = 2
+"""Base64 and the envelope make a body at most this many times its message."""
+SOURCES = {source.value: source for source in Source}
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+log = observability.get_logger(__name__)
+
+
+class BodyTooLarge(Terminal):
+    """The request is larger than any message."""
+
+    code = "body_too_large"
+    status = 413
+
+
+@dataclass(slots=True)
+class InFlight:
+    """Bytes of the requests being worked on, bounded."""
+
+    limit: int
+    held: int = 0
+
+    def take(self, size: int) -> None:
+        """Raises Overloaded when there is no room for them; one request alone always has."""
+        if self.held and self.held + size > self.limit:
+            raise Overloaded("too much is in flight")
+        self.held += size
+
+    def give_back(self, size: int) -> None:
+        self.held -= size
+
+
+async def read_body(receive: Receive, in_flight: InFlight, limit: int) -> bytes:
+    """The body of a request; its bytes are held in `in_flight`, to be given back by the caller.
+
+    Raises Overloaded, BodyTooLarge, or Transient when the sender went away; nothing is held then.
+    """
+    chunks: list[bytes] = []
+    size = 0
+    try:
+        async for chunk in _chunks(receive):
+            in_flight.take(len(chunk))
+            size += len(chunk)
+            chunks.append(chunk)
+            _check_size(size, limit)
+    except BaseException:
+        in_flight.give_back(size)
+        raise
+    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+
+async def _chunks(receive: Receive) -> AsyncIterator[bytes]:
+    while True:
+        event = await receive()
+        if event["type"] == "http.disconnect":
+            raise Transient("the sender went away")
+        yield event.get("body", b"")
+        if not event.get("more_body", False):
+            return
+
+
+def _check_size(size: int, limit: int) -> None:
+    if size > limit:
+        raise BodyTooLarge(f"more than {limit} bytes")
+
+
+class Push:
+    """`POST /push/{source}`, wrapped or unwrapped; `auth` is None where pushes carry no token."""
+
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        auth: PushAuth | None,
+        in_flight: InFlight,
+        clock: Clock,
+        max_message_bytes: int,
+    ) -> None:
+        self._pipeline = pipeline
+        self._auth = auth
+        self._in_flight = in_flight
+        self._clock = clock
+        self._max_body_bytes = ENVELOPE_ROOM * max_message_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            if scope["method"] != "POST":
+                await _answer(send, 405, b"")
+                return
+            delivered = await self._take(scope, receive)
+        except CoworkError as error:
+            await problem(error)(scope, receive, send)
+        except Exception as error:
+            log.error("push failed", error=error)  # noqa: TRY400 - logs the type and the place
+            await _answer(send, 500, b"")
+        else:
+            await _answer(send, 200, _summary(delivered))
+
+    async def _take(self, scope: Scope, receive: Receive) -> Delivered:
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+        if self._auth is not None:
+            await self._auth.verify(headers.get("authorization"))
+        body = await read_body(receive, self._in_flight, self._max_body_bytes)
+        try:
+            return await self._deliver(scope["path"][len(PREFIX) :], body, headers)
+        finally:
+            self._in_flight.give_back(len(body))
+
+    async def _deliver(self, name: str, body: bytes, headers: dict[str, str]) -> Delivered:
+        source = SOURCES.get(name)
+        try:
+            message = decode_push(body, headers)
+        except BadEnvelope:
+            return await self._pipeline.refuse(self._unenveloped(source, body), Rejected(Reason.BAD_ENVELOPE))
+        return await self._pipeline.deliver(
+            Delivery(
+                topic=_topic(source),
+                source=source,
+                data=message.data,
+                attributes=message.attributes,
+                message_id=message.message_id,
+                published_at=message.published_at,
+                is_first_attempt=message.delivery_attempt <= 1,
+            )
+        )
+
+    def _unenveloped(self, source: Source | None, body: bytes) -> Delivery:
+        # Nothing says which message it was: the same bytes count as the same one.
+        return Delivery(
+            topic=_topic(source),
+            source=source,
+            data=body,
+            attributes={},
+            message_id=f"body-{sha256(body).hexdigest()[:32]}",
+            published_at=self._clock(),
+        )
+
+
+def _topic(source: Source | None) -> str:
+    return "unknown" if source is None else source.topic
+
+
+def _summary(delivered: Delivered) -> bytes:
+    return b'{"received":%d,"accepted":%d,"duplicate":%d,"quarantined":%d}' % (
+        delivered.received,
+        delivered.accepted,
+        delivered.duplicate,
+        delivered.quarantined,
+    )
+
+
+async def _answer(send: Send, status: int, body: bytes) -> None:
+    headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
