@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 import polars as pl
 from hypothesis import strategies as st
-from tests.doubles.reference_rules import Activity, Zones
+from tests.doubles.reference_rules import Activity, Keystrokes, Zones
 
 from coworkai.common.tables import TIMESTAMP
 from coworkai.runner.silver.local_days import day_bounds
@@ -106,3 +106,46 @@ def bounds_of(zones: Mapping[str, Zones], *, default_zone: str = "UTC") -> pl.Da
         orient="row",
     )
     return day_bounds(frame, NOON - timedelta(days=2), NOON + timedelta(days=4), default_zone=default_zone)
+
+
+@st.composite
+def keystroke_minutes(draw: st.DrawFn, number: int) -> Keystrokes:
+    offset = draw(st.one_of(st.integers(0, 60), st.integers(0, 700)))
+    return Keystrokes(
+        event_id=f"{draw(st.integers(0, 99)):02d}-{number:03d}",
+        minute=NOON + timedelta(minutes=offset),
+        app=draw(st.sampled_from(["chrome", "code", "slack"])),
+        url=draw(st.sampled_from([None, "", "https://a.example/x"])),
+        title=draw(st.sampled_from([None, "", "inbox"])),
+        key_count=draw(st.sampled_from([None, 0, 7])),
+    )
+
+
+@st.composite
+def idle_stretches(draw: st.DrawFn) -> tuple[tuple[datetime, datetime], ...]:
+    """Disjoint, in order."""
+    points = sorted(draw(st.sets(st.integers(0, 40_000), max_size=8)))
+    times = [NOON + timedelta(seconds=point) for point in points]
+    return tuple(zip(times[::2], times[1::2], strict=False))
+
+
+@dataclass(frozen=True)
+class TypingWorker:
+    """A worker of one zone, with what Stage 1 takes."""
+
+    activities: tuple[Activity, ...]
+    keystrokes: tuple[Keystrokes, ...]
+    idle: tuple[tuple[datetime, datetime], ...]
+
+
+@st.composite
+def typing_workers(draw: st.DrawFn) -> TypingWorker:
+    return TypingWorker(
+        tuple(draw(activities(n)) for n in range(draw(st.integers(0, 6)))),
+        tuple(draw(keystroke_minutes(n)) for n in range(draw(st.integers(0, 8)))),
+        draw(idle_stretches()),
+    )
+
+
+def typing_crews() -> st.SearchStrategy[dict[str, TypingWorker]]:
+    return st.dictionaries(st.sampled_from(["ann", "bob", "cyd"]), typing_workers(), min_size=1, max_size=3)

@@ -82,6 +82,20 @@ def sums_by(keys: Ints, values: Ints) -> tuple[Ints, Ints]:
     return keys[first], np.add.reduceat(values, first) if len(first) else values[:0]
 
 
+def totals(group: Ints, values: Ints | Mask, groups: int) -> Ints:
+    """Sum of the values (below 2^53 in all) of group 0, 1, …, `groups` - 1."""
+    return np.bincount(group, weights=values, minlength=groups).astype(np.int64)
+
+
+def union(start: Ints, end: Ints) -> tuple[Ints, Ints]:
+    """Disjoint stretches `(start, end)` that intervals sorted by start cover; those that touch are one."""
+    latest = np.maximum.accumulate(end)
+    opens = np.ones(len(start), np.bool_)
+    np.greater(start[1:], latest[:-1], out=opens[1:])
+    first = np.flatnonzero(opens)
+    return start[first], latest[np.append(first[1:], len(start))[: len(first)] - 1]
+
+
 def is_sorted(values: Ints) -> bool:
     """Whether no value is less than the one before it."""
     return bool((values[1:] >= values[:-1]).all())
@@ -105,6 +119,14 @@ class Groups:
     def __len__(self) -> int:
         return self.table.height
 
+    def find(self, frame: pl.DataFrame) -> Ints:
+        """Codes of the frame's rows, NONE for a group that is none of these."""
+        columns = self.table.columns
+        codes = frame.select(columns).join(
+            self.table.with_row_index("code"), on=columns, how="left", nulls_equal=True, maintain_order="left"
+        )["code"]
+        return codes.cast(pl.Int64).fill_null(int(NONE)).to_numpy()
+
 
 def group_codes(frames: Sequence[pl.DataFrame], columns: Sequence[str]) -> Groups:
     """Codes of `columns` (equal names and types in every frame), in their sort order; a null is a value.
@@ -119,12 +141,12 @@ def group_codes(frames: Sequence[pl.DataFrame], columns: Sequence[str]) -> Group
         first.append(np.flatnonzero(starts))
     heads = [frame.select(columns)[index] for frame, index in zip(frames, first, strict=True)]
     table = pl.concat(heads).unique().sort(columns, nulls_last=False)
-    coded = table.with_row_index("code")
-    codes = []
-    for frame, index, head in zip(frames, first, heads, strict=True):
-        code = head.join(coded, on=list(columns), how="left", nulls_equal=True, maintain_order="left")["code"]
-        codes.append(np.repeat(code.to_numpy().astype(np.int64), run_lengths(index, frame.height)))
-    return Groups(table, tuple(codes))
+    groups = Groups(table, ())
+    codes = tuple(
+        np.repeat(groups.find(head), run_lengths(index, frame.height))
+        for frame, index, head in zip(frames, first, heads, strict=True)
+    )
+    return Groups(table, codes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,30 +156,33 @@ class Strings:
     values: pl.Series
     codes: tuple[Ints, ...]
 
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def column(self, codes: Ints) -> pl.Series:
+        """The strings of `codes`, null for NONE."""
+        return self.values.extend_constant(None, 1).gather(np.where(codes < 0, len(self.values), codes))
+
+    def sorted(self) -> Strings:
+        """The same with codes in the order of the strings."""
+        order = self.values.arg_sort()
+        rank = np.empty(len(order) + 1, np.int64)
+        rank[order.to_numpy()] = np.arange(len(order))
+        rank[-1] = NONE
+        return Strings(self.values.gather(order), tuple(rank[codes] for codes in self.codes))
+
 
 def string_codes(*columns: pl.Series) -> Strings:
     """Codes shared by the columns, in no particular order."""
-    joined = pl.concat([column.rename("") for column in columns]) if len(columns) > 1 else columns[0]
+    joined = pl.concat([each.rename("").cast(pl.String) for each in columns])
     categories = pl.Categories.random()
-    coded = joined.cast(pl.Categorical(categories)).to_physical()
+    # The categories live as long as a column of them: keep it until their strings are read.
+    column = joined.cast(pl.Categorical(categories))
     values = categories.to_series().cast(pl.String)
+    coded = column.to_physical()
     lookup = np.arange(len(values) + 1)
     lookup[-1] = NONE
     lookup[:-1][(values == "").to_numpy()] = NONE
     codes = lookup[coded.fill_null(len(values)).to_numpy()]
-    ends = np.cumsum([len(column) for column in columns])
+    ends = np.cumsum([len(each) for each in columns])
     return Strings(values, tuple(np.split(codes, ends[:-1])))
-
-
-def worker_batches(rows: pl.DataFrame, max_rows: int = 200_000) -> list[pl.Series]:
-    """Deal whole workers into batches of about `max_rows` rows, in order of `user_id`.
-
-    `rows`: user_id, rows (how many the worker has in all inputs together). A worker with more than `max_rows`
-    is a batch alone. Stage 1 and the timeline of a batch need some 1.2 kB a row, so memory does not grow with
-    the tenant.
-    """
-    workers = rows.sort("user_id")
-    batch = ((workers["rows"].cum_sum() - 1) // max_rows).alias("batch")
-    return [
-        part["user_id"] for part in workers.with_columns(batch).partition_by("batch", maintain_order=True)
-    ]

@@ -31,6 +31,7 @@ from coworkai.runner.lanes import (
     order_of,
     run_lengths,
     timestamps,
+    union,
 )
 from coworkai.runner.silver.accounting import Evidence, audit_days
 from coworkai.runner.silver.local_days import DayLanes
@@ -146,15 +147,6 @@ def resolve(start: Ints, end: Ints) -> InFront:
     is_start[place] = True
     owner, begin = owner[is_start], begin[is_start]
     return InFront(owner, begin, np.minimum(end[owner], np.append(begin[1:], FAR)))
-
-
-def union(start: Ints, end: Ints) -> tuple[Ints, Ints]:
-    """Disjoint stretches `(start, end)` covered by any of the intervals, which are sorted by start."""
-    latest = np.maximum.accumulate(end)
-    opens = np.ones(len(start), np.bool_)
-    np.greater(start[1:], latest[:-1], out=opens[1:])
-    first = np.flatnonzero(opens)
-    return start[first], latest[np.append(first[1:], len(start))[: len(first)] - 1]
 
 
 def hidden_stretches(in_front: InFront, start: Ints, end: Ints) -> InFront:

@@ -1,0 +1,144 @@
+"""Usage statistics: the top apps, domains and URLs of a worker's day (docs/domain.md section 4).
+
+Seconds are evidence in kept workblocks. Of synthetic activities that overlap, a name counts the union:
+
+    firefox  example.org  ├──────────┤
+    chrome   example.org      ├──────────┤      example.org: 6 minutes, firefox and chrome 4 each
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache, lru_cache
+
+import numpy as np
+import polars as pl
+from publicsuffixlist import PublicSuffixList
+
+from coworkai.common.tables import GOLD_USAGE
+from coworkai.runner.lanes import (
+    NONE,
+    SECOND_US,
+    Ints,
+    Mask,
+    Strings,
+    run_lengths,
+    run_starts,
+    string_codes,
+    sums_by,
+    totals,
+)
+from coworkai.runner.stage1.activities import Activities, Words
+from coworkai.runner.stage1.rules import Stage1Rules
+from coworkai.runner.stage1.workblocks import Blocks
+from coworkai.runner.stage1.worker_days import WorkerDays
+
+USAGE = pl.Schema([(name, dtype) for name, dtype in GOLD_USAGE.schema.items() if name != "run_id"])
+_HOST = r"(?i)^(?:https?|wss?|ftps?)://(?:[^/?#]*@)?(\[[^\]]*\]|[^/:?#]+)"
+
+
+def usage_statistics(
+    activities: Activities, words: Words, blocks: Blocks, days: WorkerDays, rules: Stage1Rules
+) -> pl.DataFrame:
+    """The columns of USAGE, by worker-day, kind and rank. Names that nothing was seen of are left out."""
+    kept = np.flatnonzero(blocks.is_kept[blocks.of_activity])
+    evidence = _Evidence(
+        days,
+        activities.day[kept],
+        activities.start[kept],
+        activities.end[kept],
+        activities.overlapping()[kept],
+        active_us=totals(blocks.day[blocks.is_kept], blocks.active_us[blocks.is_kept], len(days)),
+    )
+
+    domains = _domains(words.urls)
+    domain = np.append(domains.codes[0], NONE)[activities.url[kept]]
+    return pl.concat(
+        [
+            evidence.top("app", words.apps, activities.app[kept], rules.usage_top),
+            evidence.top("domain", domains, domain, rules.usage_top),
+            evidence.top("url", words.urls, activities.url[kept], rules.usage_top),
+        ]
+    ).sort("tenant_id", "user_id", "date", "kind", "rank")
+
+
+@lru_cache(maxsize=65_536)
+def registrable_domain(host: str) -> str:
+    """The part of a host name that can be registered, by the public suffix list, in lower case.
+
+    `www.bbc.co.uk` → `bbc.co.uk`, `me.github.io` → `me.github.io`. An address, a single label and a public
+    suffix itself are their own domain.
+    """
+    name = host.lower().strip(".")
+    if name.startswith("[") or name.replace(".", "").isdigit():
+        return name
+    return _suffixes().privatesuffix(name) or name
+
+
+@cache
+def _suffixes() -> PublicSuffixList:
+    return PublicSuffixList()
+
+
+def _domains(urls: Strings) -> Strings:
+    """Domains by URL code, of URLs with a host."""
+    hosts = string_codes(urls.values.str.extract(_HOST, 1))
+    # The suffix list has no vectorised form: one look-up for every distinct host of the batch, most of them
+    # cached.
+    domains = string_codes(pl.Series([registrable_domain(host) for host in hosts.values], dtype=pl.String))
+    return Strings(domains.values, (np.append(domains.codes[0], NONE)[hosts.codes[0]],))
+
+
+@dataclass(frozen=True, slots=True)
+class _Evidence:
+    """Activities in order of start; `overlapping` marks those that another one overlaps. `active_us` is by
+    day."""
+
+    days: WorkerDays
+    day: Ints
+    start: Ints
+    end: Ints
+    overlapping: Mask
+    active_us: Ints
+
+    def top(self, kind: str, names: Strings, codes: Ints, limit: int) -> pl.DataFrame:
+        """The `limit` names with most evidence of every day; `codes` are by activity."""
+        total = max(len(names), 1)
+        keys, us = self.microseconds_by(codes, total)
+        day, name = keys // total, keys % total
+        place = np.empty(total, np.int64)
+        place[names.values.arg_sort().to_numpy()] = np.arange(len(names))
+        order = np.lexsort((place[name], -us, day))
+        day, name, us = day[order], name[order], us[order]
+        first = np.flatnonzero(run_starts(day))
+        rank = np.arange(1, len(day) + 1) - np.repeat(first, run_lengths(first, len(day)))
+        listed = (rank <= limit) & (us > 0)
+        day, name, us = day[listed], name[listed], us[listed]
+        return pl.DataFrame(
+            self.days.columns(day)
+            | {
+                "kind": pl.repeat(kind, len(day), dtype=pl.String, eager=True),
+                "rank": pl.Series(rank[listed], dtype=pl.Int32),
+                "name": names.values.gather(name),
+                "duration_s": us / SECOND_US,
+                "day_share": us / self.active_us[day],
+            }
+        ).match_to_schema(USAGE)
+
+    def microseconds_by(self, name: Ints, names: int) -> tuple[Ints, Ints]:
+        """Keys `day * names + name` of the activities with a name, and the union of their evidence."""
+        length = self.end - self.start
+        overlapping = np.flatnonzero(self.overlapping & (name != NONE))
+        length[overlapping] = self._uncounted(name, overlapping)
+        has_name = np.flatnonzero(name != NONE)
+        return sums_by(self.day[has_name] * names + name[has_name], length[has_name])
+
+    def _uncounted(self, name: Ints, chosen: Ints) -> Ints:
+        """What each of the chosen activities adds to those of its name before it."""
+        order = np.lexsort((self.start[chosen], name[chosen]))
+        start, end = self.start[chosen][order], self.end[chosen][order]
+        named = pl.DataFrame({"name": name[chosen][order], "end": end})
+        latest = named.select(pl.col("end").cum_max().shift(1, fill_value=0).over("name")).to_series()
+        added = np.empty(len(order), np.int64)
+        added[order] = np.maximum(end - np.maximum(start, latest.to_numpy()), 0)
+        return added
