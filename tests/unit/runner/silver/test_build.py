@@ -155,6 +155,16 @@ def test_a_zone_is_valid_from_the_utc_date_of_its_snapshot() -> None:
     assert found["date"].to_list() == [NEXT, DAY]
 
 
+def test_the_organisation_may_be_given_instead_of_its_snapshots() -> None:
+    rows, jobs = [keys(at("23:30"))], [member(zone="Asia/Tokyo"), member(zone="UTC", since=NEXT)]
+    expected = silver((Source.KEYSTROKES, rows), (Source.JOBS, jobs))
+    members = expected["silver/org_members"].with_columns(run_id=pl.lit("0123456789abcdef"))
+    frames = {"keystrokes": bronze(Source.KEYSTROKES, *rows), "silver/org_members": members}
+    found = build_silver(frames, None, "UTC")
+    assert found["silver/org_members"].equals(expected["silver/org_members"])
+    assert found["silver/keystroke_minutes"]["date"].to_list() == [NEXT]
+
+
 @pytest.mark.parametrize(
     ("day", "hours"), [(DST, 23), (DST + timedelta(days=1), 24), (date(2024, 11, 3), 25)]
 )
@@ -295,7 +305,7 @@ def equal(one: dict[str, pl.DataFrame], other: dict[str, pl.DataFrame]) -> None:
         assert frame.equals(other[table_id]), table_id
 
 
-quick = settings(max_examples=15, suppress_health_check=[HealthCheck.too_slow], deadline=None)
+quick = settings(max_examples=10, suppress_health_check=[HealthCheck.too_slow], deadline=None)
 
 
 @quick

@@ -67,15 +67,16 @@ def build_silver(
 
     `bronze`: frames of the Bronze tables and receipts of one tenant by table id or name, columns as
     declared; what is not there is empty. Rows of event dates [date - 2, date + 1] make a local date
-    complete; jobs are all there are. `dates`: local dates to return, all when None; `silver/org_members` is
-    always whole. `tenant_zone`: IANA zone of workers whom no snapshot gives one. `app_names`: of
-    `app_names.parse_app_names`, ours when None.
+    complete; jobs are all there are, or `silver/org_members` stands for them where it is known already (of
+    many calls, only one need compute it). `dates`: local dates to return, all when None;
+    `silver/org_members` is always whole. `tenant_zone`: IANA zone of workers whom no snapshot gives one.
+    `app_names`: of `app_names.parse_app_names`, ours when None.
 
     The result does not depend on the order of rows. Raises ValueError for rows of several tenants or an
     unknown `tenant_zone`, AccountingError when the accounting identity does not hold.
     """
     frames = _frames(bronze)
-    members = org_members(first_of_each(frames[Source.JOBS]).kept)
+    members = _members(bronze, frames[Source.JOBS])
     identified = {source: first_of_each(frames[source]) for source in OWN_TIME}
     kept = _timed({source: _near(source, rows.kept, dates) for source, rows in identified.items()})
     left_out = _timed(
@@ -122,7 +123,7 @@ def touched_dates(
     re-opens are not in it.
     """
     frames = _frames(bronze)
-    zones = worker_zones(org_members(first_of_each(frames[Source.JOBS]).kept))
+    zones = worker_zones(_members(bronze, frames[Source.JOBS]))
     receipts = _receipts(bronze)
     if event_dates is not None:
         on = pl.col("event_date").is_in(list(event_dates))
@@ -155,6 +156,12 @@ def _frame(bronze: Mapping[str, pl.DataFrame], table: Table) -> pl.DataFrame:
         if name in bronze:
             return bronze[name].select(table.schema.names())
     return table.empty()
+
+
+def _members(bronze: Mapping[str, pl.DataFrame], jobs: pl.DataFrame) -> pl.DataFrame:
+    if SILVER_ORG_MEMBERS.id in bronze:
+        return shaped(bronze[SILVER_ORG_MEMBERS.id], SILVER_ORG_MEMBERS)
+    return org_members(first_of_each(jobs).kept)
 
 
 def _receipts(bronze: Mapping[str, pl.DataFrame]) -> pl.DataFrame:

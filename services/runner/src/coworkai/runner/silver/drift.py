@@ -15,18 +15,18 @@ def drift_fields(rows: pl.DataFrame, keys: list[str]) -> pl.DataFrame:
     `rows`: `keys` and extra, a JSON object of unknown fields or null. Only top-level fields count. One row
     of every shape is parsed, not every row.
     """
+    values = rows.drop_nulls("extra").group_by(*keys, "extra").agg(count=pl.len().cast(pl.Int64))
     shapes = (
-        rows.drop_nulls("extra")
+        values.select("extra")
+        .unique()
         .with_columns(shape=pl.col("extra").str.replace_all(_KEY_OR_VALUE, "$1"))
-        .group_by(*keys, "shape")
-        .agg(pl.len().cast(pl.Int64).alias("count"), pl.col("extra").min())
     )
-    distinct = shapes.group_by("shape").agg(pl.col("extra").min())
-    fields = distinct.select(
-        "shape", name=pl.Series([_fields(extra) for extra in distinct["extra"]], dtype=pl.List(pl.String))
-    ).explode("name", empty_as_null=True, keep_nulls=False)
+    samples = shapes.group_by("shape").agg(pl.col("extra").min())
+    names = pl.Series("name", [_fields(extra) for extra in samples["extra"]], dtype=pl.List(pl.String))
+    fields = shapes.join(samples.select("shape", names), on="shape").drop("shape")
     return (
-        shapes.join(fields.drop_nulls("name"), on="shape", nulls_equal=True)
+        values.join(fields.explode("name", empty_as_null=True, keep_nulls=False), on="extra")
+        .drop_nulls("name")
         .group_by(*keys, "name")
         .agg(pl.col("count").sum())
         .sort("name")
