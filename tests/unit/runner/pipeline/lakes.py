@@ -3,25 +3,37 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import polars as pl
 from deltalake import CommitProperties, write_deltalake
+from tests.factories import TENANT, at, bronze
 
 from coworkai.common.artifacts import ArtifactStore
 from coworkai.common.control import Control, Stage, Tenant
 from coworkai.common.events import Source
 from coworkai.common.lake import TOUCHED, Lake, scan
 from coworkai.common.published import Published, published, read_published
-from coworkai.common.tables import BRONZE_BY_SOURCE, OPS_FAILURES, OPS_RUNS, TABLES, Layer, Table
+from coworkai.common.tables import (
+    BRONZE_ACTIVITIES,
+    BRONZE_BY_SOURCE,
+    OPS_FAILURES,
+    OPS_RUNS,
+    SILVER_TIMELINE,
+    TABLES,
+    Layer,
+    Table,
+)
+from coworkai.runner.batches import Frames
 from coworkai.runner.dispatch import Dispatcher
 from coworkai.runner.pipeline import Pipeline, PipelineConfig, Publication
 from coworkai.runner.stages import TenantRules
-from tests.factories import TENANT, bronze
 
+DAY = date(2024, 1, 8)
+NEXT = DAY + timedelta(days=1)
 NOW = datetime(2024, 1, 20, 12, tzinfo=UTC)
 
 
@@ -47,7 +59,7 @@ class Place:
     clock: FakeClock = field(default_factory=FakeClock)
     told: list[Publication] = field(default_factory=list)
     rules: TenantRules = field(default_factory=lambda: TenantRules.of_zone("UTC"))
-    config: PipelineConfig = PipelineConfig()
+    config: PipelineConfig = field(default_factory=PipelineConfig)
 
     def __post_init__(self) -> None:
         self.lake = Lake(str(self.folder / "lake"))
@@ -115,7 +127,7 @@ class Place:
     def published(self, stage: Stage) -> Published:
         return published(self.lake.open(OPS_RUNS, TENANT), stage)
 
-    def gold(self) -> dict[str, pl.DataFrame]:
+    def tables(self) -> dict[str, pl.DataFrame]:
         """Every published Silver and Gold table, run ids included."""
         return {
             table.id: self.read(table)
@@ -147,6 +159,88 @@ class Place:
 
 def days_of(publications: list[Publication], stage: Stage) -> list[date]:
     return sorted({day for one in publications if one.stage is stage for day in one.run_ids})
+
+
+def worked(user: str, start: str, end: str, day: date = DAY, app: str = "chrome.exe") -> dict[str, object]:
+    return {
+        "user_id": user,
+        "started_at": at(start, day),
+        "ended_at": at(end, day),
+        "exec": app,
+        "title": "t",
+    }
+
+
+def typed(user: str, minute: str, day: date = DAY, app: str = "chrome.exe") -> dict[str, object]:
+    return {"user_id": user, "minute": at(minute, day), "exec": app, "capture": "counts", "key_count": 9}
+
+
+def listed(
+    user: str, team: str, valid_from: date, snapshot: str, time_zone: str | None = None
+) -> dict[str, object]:
+    return {
+        "user_id": user,
+        "team": team,
+        "valid_from": valid_from,
+        "snapshot_digest": snapshot,
+        "row_number": 1,
+        "time_zone": time_zone,
+    }
+
+
+def two_days(place: Place) -> None:
+    """Two workers on DAY, one of them on the next day too, with a bit of everything."""
+    place.commit(
+        Source.ACTIVITIES,
+        worked("ana", "09:00", "09:30"),
+        worked("ana", "09:20", "10:00", app="code.exe"),
+        worked("bo", "09:00", "09:30"),
+        worked("ana", "23:50", "23:59"),
+        worked("ana", "09:00", "09:30", NEXT),
+    )
+    place.commit(Source.KEYSTROKES, typed("ana", "09:10"), typed("ana", "12:00"), typed("bo", "09:05"))
+    place.commit(
+        Source.CHAT,
+        {
+            "user_id": "ana",
+            "occurred_at": at("09:15", DAY),
+            "conversation_id": "c",
+            "assistant": "ChatGPT",
+            "role": "user",
+            "text": "plan my day",
+            "text_length": 11,
+        },
+    )
+    place.commit(
+        Source.MANIFESTS,
+        {"user_id": "ana", "kind": "SOD", "occurred_at": at("08:55", DAY), "goals": ["ship it"]},
+    )
+
+
+class Poisoned(Exception):
+    """What a rule raises on a row it was never written for."""
+
+
+def failing_for(user: str, rules: TenantRules, stage: str) -> TenantRules:
+    """The rules, but for a stage that fails on DAY wherever the worker is among the rows."""
+
+    def silver(bronze: Frames, days: Sequence[date], zone: str) -> Frames:
+        if DAY in days and user in bronze[BRONZE_ACTIVITIES.id]["user_id"]:
+            raise Poisoned
+        return rules.silver(bronze, days, zone)
+
+    def stage1(frames: Frames, zone: str, focus: pl.DataFrame) -> Frames:
+        timeline = frames[SILVER_TIMELINE.id]
+        if DAY in timeline["date"] and user in timeline["user_id"]:
+            raise Poisoned
+        return rules.stage1(frames, zone, focus)
+
+    return replace(rules, silver=silver) if stage == "silver" else replace(rules, stage1=stage1)
+
+
+def same(one: Mapping[str, pl.DataFrame], other: Mapping[str, pl.DataFrame]) -> bool:
+    """Equal rows in every table, run ids included."""
+    return one.keys() == other.keys() and all(frame.equals(other[name]) for name, frame in one.items())
 
 
 def with_stages(rules: TenantRules, **stages: object) -> TenantRules:

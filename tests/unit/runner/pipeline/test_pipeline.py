@@ -2,20 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import date, timedelta
 from pathlib import Path
 
+import polars as pl
 import pytest
+from tests.factories import TENANT, at
+from tests.unit.runner.pipeline.lakes import (
+    DAY,
+    NEXT,
+    Place,
+    days_of,
+    failing_for,
+    listed,
+    same,
+    two_days,
+    typed,
+    with_stages,
+    worked,
+)
 
 from coworkai.common.control import Stage
+from coworkai.common.errors import NotFound
 from coworkai.common.events import Source
-from coworkai.common.tables import GOLD_ACCOUNTING, GOLD_SLICES, GOLD_WORKBLOCKS, SILVER_TIMELINE
-from tests.factories import TENANT, at
-from tests.unit.runner.pipeline.lakes import Place, days_of
-
-DAY = date(2024, 1, 8)
-NEXT = DAY + timedelta(days=1)
+from coworkai.common.lake import expire, replace_partitions
+from coworkai.common.tables import (
+    BRONZE_BY_SOURCE,
+    GOLD_ACCOUNTING,
+    GOLD_WORKBLOCKS,
+    SILVER_HEALTH,
+    SILVER_TIMELINE,
+)
+from coworkai.runner.batches import Frames
+from coworkai.runner.pipeline import PipelineConfig
+from coworkai.runner.stages import silver_stage
 
 
 @pytest.fixture
@@ -23,27 +44,6 @@ def place(tmp_path: Path) -> Iterator[Place]:
     place = Place(tmp_path)
     yield place
     place.close()
-
-
-def worked(user: str, start: str, end: str, day: date = DAY, **columns: object) -> dict[str, object]:
-    return {
-        "user_id": user,
-        "started_at": at(start, day),
-        "ended_at": at(end, day),
-        "exec": "chrome.exe",
-        **columns,
-    }
-
-
-def typed(user: str, minute: str, day: date = DAY, **columns: object) -> dict[str, object]:
-    return {
-        "user_id": user,
-        "minute": at(minute, day),
-        "exec": "chrome.exe",
-        "capture": "counts",
-        "key_count": 9,
-        **columns,
-    }
 
 
 def test_a_committed_activity_becomes_a_published_workblock(place: Place) -> None:
@@ -60,3 +60,173 @@ def test_a_committed_activity_becomes_a_published_workblock(place: Place) -> Non
     )
     assert place.read(GOLD_ACCOUNTING).select("raw_s", "kept_s", "direct").row(0) == (1800.0, 1800.0, 1)
     assert place.control.dirty() == []
+
+
+def test_the_same_day_processed_twice_is_byte_identical(place: Place, tmp_path: Path) -> None:
+    two_days(place)
+    place.process()
+    again = place.elsewhere(tmp_path / "again")
+    again.process()
+    assert same(again.tables(), place.tables())
+    assert again.artifacts() == place.artifacts()
+    assert len(place.artifacts()) > 10
+    again.close()
+
+
+def test_what_is_unchanged_is_not_written_again(place: Place) -> None:
+    two_days(place)
+    place.process()
+    before = place.runs().height
+    place.control.mark_dirty(TENANT, Stage.SILVER, [DAY])
+    place.control.mark_dirty(TENANT, Stage.STAGE1, [DAY])
+    assert place.process() == []
+    assert place.runs().height == before
+    assert place.control.dirty() == []
+
+
+def test_late_data_reopens_the_days_it_touches_and_no_others(place: Place, tmp_path: Path) -> None:
+    two_days(place)
+    place.process()
+    before = place.published(Stage.STAGE1).run_ids
+    place.commit(Source.ACTIVITIES, worked("bo", "11:00", "11:20"))
+    assert days_of(place.process(), Stage.STAGE1) == [DAY]
+    after = place.published(Stage.STAGE1).run_ids
+    assert after[NEXT] == before[NEXT]
+    assert after[DAY] != before[DAY]
+    scratch = place.elsewhere(tmp_path / "scratch")
+    scratch.process()
+    assert same(place.tables(), scratch.tables())
+    assert place.artifacts() == scratch.artifacts()
+    scratch.close()
+
+
+def test_a_late_snapshot_reopens_the_days_from_its_date(place: Place, tmp_path: Path) -> None:
+    two_days(place)
+    place.commit(Source.JOBS, listed("ana", "sales", DAY - timedelta(days=7), "first"))
+    place.process()
+    place.commit(Source.JOBS, listed("ana", "support", NEXT, "second"))
+    published = place.process()
+    assert days_of(published, Stage.STAGE1) == [NEXT]
+    scratch = place.elsewhere(tmp_path / "scratch")
+    scratch.process()
+    assert same(place.tables(), scratch.tables())
+    assert place.artifacts() == scratch.artifacts()
+    scratch.close()
+
+
+def test_a_new_time_zone_moves_what_was_worked_to_other_days(place: Place, tmp_path: Path) -> None:
+    place.commit(Source.ACTIVITIES, worked("ana", "22:00", "23:00"))
+    place.process()
+    assert place.read(GOLD_WORKBLOCKS)["date"].to_list() == [DAY]
+    place.commit(Source.JOBS, listed("ana", "sales", DAY - timedelta(days=7), "f", time_zone="Asia/Tokyo"))
+    place.process()
+    assert place.read(GOLD_WORKBLOCKS)["date"].to_list() == [NEXT]
+    scratch = place.elsewhere(tmp_path / "scratch")
+    scratch.process()
+    assert same(place.tables(), scratch.tables())
+    scratch.close()
+
+
+def test_commits_arriving_while_a_run_computes_are_computed_before_it_lets_go(
+    place: Place, tmp_path: Path
+) -> None:
+    two_days(place)
+    arrived: list[pl.DataFrame] = []
+
+    def slow(bronze: Frames, days: Sequence[date], zone: str) -> Frames:
+        if not arrived:
+            arrived.append(place.commit(Source.ACTIVITIES, worked("cy", "15:00", "15:30", NEXT)))
+            place.dispatcher.mark()
+        return silver_stage(bronze, days, zone)
+
+    place.dispatcher.mark()
+    place.pipeline(rules=with_stages(place.rules, silver=slow)).run(TENANT)
+    assert "cy" in place.read(GOLD_WORKBLOCKS)["user_id"].to_list()
+    assert place.control.dirty() == []
+    scratch = place.elsewhere(tmp_path / "scratch")
+    scratch.process()
+    assert same(place.tables(), scratch.tables())
+    scratch.close()
+
+
+@pytest.mark.parametrize("stage", ["silver", "stage1"])
+def test_one_workers_failure_is_recorded_and_stops_nobody_else(place: Place, stage: str) -> None:
+    two_days(place)
+    place.dispatcher.mark()
+    place.pipeline(rules=failing_for("bo", place.rules, stage)).run(TENANT)
+    assert set(place.read(GOLD_WORKBLOCKS)["user_id"]) == {"ana"}
+    failures = place.failures().select("date", "user_id", "stage", "error_type").unique().sort("date").rows()
+    assert failures == [(DAY, "bo", stage, "Poisoned")]
+    dirty = place.control.dirty(Stage(stage))
+    assert dirty
+    assert {day.attempts for day in dirty} == {1}
+    assert place.control.dirty(ready_only=True) == []
+
+
+def test_a_worker_that_failed_is_computed_when_the_wait_is_over(place: Place, tmp_path: Path) -> None:
+    two_days(place)
+    place.dispatcher.mark()
+    place.pipeline(rules=failing_for("bo", place.rules, "stage1")).run(TENANT)
+    place.clock.advance(timedelta(minutes=2))
+    place.pipeline().run(TENANT)
+    assert set(place.read(GOLD_WORKBLOCKS)["user_id"]) == {"ana", "bo"}
+    assert place.control.dirty() == []
+    scratch = place.elsewhere(tmp_path / "scratch")
+    scratch.process()
+    assert same(place.tables(), scratch.tables())
+    scratch.close()
+
+
+def test_a_broken_accounting_identity_publishes_nothing_of_the_day(place: Place) -> None:
+    two_days(place)
+    place.dispatcher.mark()
+
+    def cooked(bronze: Frames, days: Sequence[date], zone: str) -> Frames:
+        frames = dict(silver_stage(bronze, days, zone))
+        if DAY in days:
+            frames[SILVER_HEALTH.id] = frames[SILVER_HEALTH.id].with_columns(raw_s=pl.col("raw_s") + 1e-6)
+        return frames
+
+    place.pipeline(rules=with_stages(place.rules, silver=cooked)).run(TENANT)
+    assert set(place.read(SILVER_TIMELINE)["date"]) == {NEXT}
+    assert DAY in [day.date for day in place.control.dirty(Stage.SILVER)]
+
+
+def test_small_batches_of_whole_workers_give_the_same_rows(place: Place, tmp_path: Path) -> None:
+    two_days(place)
+    place.process()
+    small = place.elsewhere(tmp_path / "small")
+    small.config = PipelineConfig(batch_rows=1)
+    small.process()
+    assert same(small.tables(), place.tables())
+    assert small.artifacts() == place.artifacts()
+    small.close()
+
+
+def test_what_a_run_left_unpublished_is_undone_by_the_next(place: Place) -> None:
+    two_days(place)
+    place.process()
+    seen = place.tables()
+    dropped = place.lake.open(GOLD_WORKBLOCKS, TENANT)
+    replace_partitions(dropped, GOLD_WORKBLOCKS, GOLD_WORKBLOCKS.empty(), [DAY], fence=99)
+    assert same(place.tables(), seen)
+    place.commit(Source.ACTIVITIES, worked("ana", "15:00", "15:30", NEXT))
+    place.process()
+    assert DAY in place.read(GOLD_WORKBLOCKS)["date"].to_list()
+
+
+def test_days_whose_bronze_has_expired_are_left_as_they_are(place: Place) -> None:
+    two_days(place)
+    place.process()
+    seen = place.tables()
+    for table in BRONZE_BY_SOURCE.values():
+        expire(place.lake.open(table), table, before=date(2025, 1, 1), column="event_date")
+    place.clock.advance(timedelta(days=500))
+    place.control.mark_dirty(TENANT, Stage.SILVER, [DAY])
+    place.process()
+    assert same(place.tables(), seen)
+
+
+def test_an_unknown_tenant_is_not_found(place: Place) -> None:
+    with pytest.raises(NotFound, match="no such tenant"):
+        place.pipeline().run("nobody")

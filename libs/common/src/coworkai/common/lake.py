@@ -155,6 +155,20 @@ def reading(table: Table) -> Iterator[None]:
         raise StorageUnavailable(f"{table.id} could not be read ({type(error).__name__})") from None
 
 
+def version_at(delta: DeltaTable, table: Table, moment: datetime) -> int:
+    """The version that was current at `moment`; 0, the empty table, before its first rows.
+
+    Raises StorageUnavailable when the log of that time has been cleaned up.
+    """
+    with reading(table):
+        for commit in delta.history():
+            if commit["timestamp"] <= moment.timestamp() * 1000:
+                return int(commit["version"])
+    if commit["version"] == 0:
+        return 0
+    raise StorageUnavailable(f"the log of {table.id} does not reach back to {moment.isoformat()}")
+
+
 def partitions(delta: DeltaTable, table: Table) -> dict[date, TableStats]:
     """Rows, files and bytes of every partition that holds files, by date."""
     adds = pl.DataFrame(delta.get_add_actions(flatten=True))

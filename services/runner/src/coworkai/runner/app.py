@@ -6,7 +6,7 @@
     /tasks/maintain        ─▶ compaction, retention, vacuum
 
 A hint carries nothing that is relied on: what is dirty is in the control store, and a sweep finds it without
-any. A push is answered when the work it hinted at is done, so that the bus brings it again if this process dies.
+any. A push is answered when the work it hinted at is done: the bus brings it again if this process dies.
 """
 
 from __future__ import annotations

@@ -125,7 +125,13 @@ class Pipeline:
             return ()
         with self._waiting_after_failure(held, pinned):
             bronze = PinnedBronze.pin(self.lake, tenant.tenant_id)
-            outcome = self.silver(held, tenant, bronze, days_near(day.date for day in pinned))
+            outcome = self.silver(
+                held,
+                tenant,
+                bronze,
+                days_near(day.date for day in pinned),
+                before_publication=partial(self.control.mark_dirty, tenant.tenant_id, Stage.STAGE1),
+            )
         is_failed = {day: not outcome.failed_days.isdisjoint(days_near([day.date])) for day in pinned}
         self.control.finish_stage(
             held.lease,
@@ -172,11 +178,14 @@ class Pipeline:
         tenant: Tenant,
         bronze: PinnedBronze,
         days: Collection[date],
+        *,
+        before_publication: Callable[[Collection[date]], None] = lambda _days: None,
         as_of: str | None = None,
     ) -> Outcome:
         """Compute Silver of the local dates, and of those that a changed organisation reopens; publish news.
 
-        Raises LeaseLost, and nothing of the last commits is visible, when another runner was faster.
+        `before_publication` is told of the days that stage 1 is to compute. Raises LeaseLost, and nothing of
+        the last commits is visible, when another runner was faster.
         """
         rules, started_at = self.rules_of(tenant), self.clock()
         outputs = Outputs.open(self.lake, tenant.tenant_id, Stage.SILVER, held.fence)
@@ -193,7 +202,7 @@ class Pipeline:
             held.check()
             runs = run_silver.write_days(outputs, news)
             changed = {*reopened.intersection(group), *(day.day for day in news)}
-            self.control.mark_dirty(tenant.tenant_id, Stage.STAGE1, changed)
+            before_publication(changed)
             self._publish(progress, outputs, runs, self._facts(bronze.versions, started_at, as_of))
         # Last: until it is published, a run that starts over finds the organisation changed, and reopens.
         runs = run_silver.write_org(outputs, org)
@@ -212,6 +221,7 @@ class Pipeline:
         tenant: Tenant,
         silver: PinnedSilver,
         days: Collection[date],
+        *,
         as_of: str | None = None,
     ) -> Outcome:
         """Compute Gold and artefacts of the local dates, week by week; publish news. Raises as `silver`."""

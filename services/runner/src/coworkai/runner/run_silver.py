@@ -148,14 +148,16 @@ def first_change(before: pl.DataFrame, after: pl.DataFrame) -> date | None:
 
 
 def reopened(outputs: Outputs, org: OrgHistory) -> set[date]:
-    """Days that have rows and are to be computed again because the organisation changed.
+    """Days to be computed again because the organisation changed.
 
-    The day before counts too: a new zone is valid from a UTC midnight, which may lie in the evening before.
+    What happened after the UTC midnight of the change may have been filed from the day before on, and another
+    zone may move it by up to two days.
     """
     if org.changed_from is None:
         return set()
     first = org.changed_from - timedelta(days=1)
-    return {day for table in DAY_TABLES for day in outputs.days(table) if day >= first}
+    filed = {day for table in DAY_TABLES for day in outputs.days(table) if day >= first}
+    return {day + timedelta(days=n) for day in filed for n in range(-2, 3)}
 
 
 def write_org(outputs: Outputs, org: OrgHistory) -> list[Run]:
