@@ -35,7 +35,7 @@ PROJECT = "local"
 FIRST_PORT = 8081
 READY_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 20.0
-POLL_S = 0.05
+POLL_S = 0.1
 
 BUS = "bus"
 MODULES = {
@@ -46,6 +46,7 @@ MODULES = {
     "partner-api": "coworkai.partner_api",
 }
 _SERVICES = tuple(name for name in MODULES if name != BUS)
+_STOP_ORDER = (("ingest",), ("runner", "insights", "partner-api"), (BUS,))
 _IDENTITY = PushIdentity("coworkai-local", "push@local.iam.gserviceaccount.com")
 
 
@@ -104,18 +105,20 @@ class Service:
             f"{self.name} stopped with {how}{_last_words(self.log_path)}", remedy=f"see {self.log_path}"
         )
 
-    def stop(self) -> None:
-        """Ask it to stop, wait for it, and kill it when it does not."""
+    def ask_to_stop(self) -> None:
         if self.process is None:
             self.listener.close()
-            return
-        if self.process.poll() is None:
+        elif self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
-            try:
-                self.process.wait(STOP_TIMEOUT_S)
-            except subprocess.TimeoutExpired:
-                self.process.kill()
-                self.process.wait()
+
+    def wait_or_kill(self) -> None:
+        if self.process is None:
+            return
+        try:
+            self.process.wait(STOP_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
 
 
 class Platform:
@@ -175,9 +178,12 @@ class Platform:
             # Without the bus there is nothing to hold back.
             with suppress(httpx.HTTPError):
                 httpx.post(f"{self.bus_url}/quiesce", timeout=STOP_TIMEOUT_S)
-        for name in (*_SERVICES, BUS):
-            if name in self._services:
-                self._services.pop(name).stop()
+        for together in _STOP_ORDER:
+            stopping = [self._services.pop(name) for name in together if name in self._services]
+            for service in stopping:
+                service.ask_to_stop()
+            for service in stopping:
+                service.wait_or_kill()
         if self._lifeline is not None:
             for end in self._lifeline:
                 end.close()
@@ -203,23 +209,22 @@ class Platform:
         self._wait_until_ready(_SERVICES)
 
     def _wait_until_ready(self, names: list[str] | tuple[str, ...]) -> None:
-        waiting = list(names)
+        waiting = [self._services[name] for name in names]
         give_up_at = time.monotonic() + READY_TIMEOUT_S
-        while waiting:
-            for name in tuple(waiting):
-                service = self._services[name]
-                service.check()
-                if _answers(f"{service.url}/readyz"):
-                    waiting.remove(name)
-                    self._announce(name, service.url)
-            if waiting and time.monotonic() > give_up_at:
-                service = self._services[waiting[0]]
-                raise ServiceDied(
-                    f"{service.name} is not ready after {READY_TIMEOUT_S:.0f} s",
-                    remedy=f"see {service.log_path}",
-                )
-            if waiting:
-                time.sleep(POLL_S)
+        with httpx.Client(timeout=2) as client:
+            while waiting:
+                for service in tuple(waiting):
+                    service.check()
+                    if _is_ready(client, service):
+                        waiting.remove(service)
+                        self._announce(service.name, service.url)
+                if waiting and time.monotonic() > give_up_at:
+                    raise ServiceDied(
+                        f"{waiting[0].name} is not ready after {READY_TIMEOUT_S:.0f} s",
+                        remedy=f"see {waiting[0].log_path}",
+                    )
+                if waiting:
+                    time.sleep(POLL_S)
 
     def _service_environment(self) -> dict[str, str]:
         return {
@@ -286,9 +291,9 @@ def _listen(name: str, port: int) -> socket.socket:
     return listener
 
 
-def _answers(url: str) -> bool:
+def _is_ready(client: httpx.Client, service: Service) -> bool:
     try:
-        return httpx.get(url, timeout=2).status_code == 200
+        return client.get(f"{service.url}/readyz").status_code == 200
     except httpx.HTTPError:
         return False
 

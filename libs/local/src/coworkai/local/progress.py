@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import httpx
 import msgspec
@@ -17,7 +17,7 @@ from coworkai.local.platform import Platform
 from coworkai.runner.bronze import INPUTS
 
 STALLED_AFTER_S = 180.0
-POLL_S = 0.1
+POLL_S = 0.2
 
 
 class Stalled(Transient):
@@ -35,10 +35,10 @@ class Progress:
 
     messages: int
     dead: int
-    unseen_tables: int
-    silver_days: int
-    stage1_days: int
-    failed_days: int
+    unseen_tables: int = 0
+    silver_days: int = 0
+    stage1_days: int = 0
+    failed_days: int = 0
 
     @property
     def is_done(self) -> bool:
@@ -64,34 +64,39 @@ def wait_until_processed(
     """
     last: Progress | None = None
     moved_at = time.monotonic()
-    while True:
-        platform.check()
-        now = look(platform, control, lake, tenant_id)
-        if now != last:
-            last, moved_at = now, time.monotonic()
-            on_progress(now)
-        if now.is_done:
-            return now
-        if time.monotonic() - moved_at > STALLED_AFTER_S:
-            raise Stalled(
-                f"nothing has moved for {STALLED_AFTER_S:.0f} s: {now}",
-                remedy=f"see the logs in {platform.data_dir / 'logs'}",
-            )
-        time.sleep(POLL_S)
+    with httpx.Client(base_url=platform.bus_url, timeout=10) as bus:
+        while True:
+            platform.check()
+            now = look(bus, control, lake, tenant_id)
+            if now != last:
+                last, moved_at = now, time.monotonic()
+                on_progress(now)
+            if now.is_done:
+                return now
+            if time.monotonic() - moved_at > STALLED_AFTER_S:
+                raise Stalled(
+                    f"nothing has moved for {STALLED_AFTER_S:.0f} s: {now}",
+                    remedy=f"see the logs in {platform.data_dir / 'logs'}",
+                )
+            time.sleep(POLL_S)
 
 
-def look(platform: Platform, control: Control, lake: Lake, tenant_id: str) -> Progress:
+def look(bus: httpx.Client, control: Control, lake: Lake, tenant_id: str) -> Progress:
     """Looked at in the direction that data flows, so nothing is missed on its way from one to the next."""
-    bus = _bus_status(platform.bus_url)
-    messages = bus.queued + bus.in_flight
-    # While messages come in, the tables keep changing: looking at them would only cost.
-    unseen = 0 if messages else sum(_is_unseen(control, lake, table) for table in INPUTS)
+    status = _bus_status(bus)
+    now = _with_days(Progress(status.queued + status.in_flight, status.dead), control, tenant_id)
+    if not now.is_done:
+        return now
+    # Only now: while anything is on its way, the tables keep changing, and looking at them costs.
+    unseen = sum(_is_unseen(control, lake, table) for table in INPUTS)
+    return _with_days(replace(now, unseen_tables=unseen), control, tenant_id)
+
+
+def _with_days(progress: Progress, control: Control, tenant_id: str) -> Progress:
     dirty = control.dirty(tenant_id=tenant_id)
     open_days = [day for day in dirty if day.attempts == 0]
-    return Progress(
-        messages=messages,
-        dead=bus.dead,
-        unseen_tables=unseen,
+    return replace(
+        progress,
         silver_days=sum(day.stage is Stage.SILVER for day in open_days),
         stage1_days=sum(day.stage is Stage.STAGE1 for day in open_days),
         failed_days=len(dirty) - len(open_days),
@@ -103,9 +108,9 @@ def _is_unseen(control: Control, lake: Lake, table: Table) -> bool:
     return lake.exists(table) and control.cursor(table.id) != lake.open(table).version()
 
 
-def _bus_status(bus_url: str) -> _BusStatus:
+def _bus_status(bus: httpx.Client) -> _BusStatus:
     try:
-        response = httpx.get(f"{bus_url}/status", timeout=10)
+        response = bus.get("/status")
         return msgspec.json.decode(response.content, type=_BusStatus)
     except (httpx.HTTPError, msgspec.DecodeError) as error:
         raise Terminal(f"the bus does not tell its status ({type(error).__name__})") from None
