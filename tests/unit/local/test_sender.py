@@ -58,9 +58,7 @@ def test_a_batch_ends_where_the_device_or_the_time_changes_and_at_500_records(tm
     assert [batch.records for batch in batches] == [MAX_BATCH_RECORDS, 1, 1, 1]
 
 
-@pytest.mark.parametrize(
-    "broken", [b'{"n":', b'{"n":"caf\xe9"}', b"not json", b'{"a":1}{"b":2}', b"[" * 5_000]
-)
+@pytest.mark.parametrize("broken", [b'{"n":', b"not json", b'{"a":1}{"b":2}', b"[" * 5_000])
 def test_a_line_that_would_break_its_batch_goes_alone_as_it_is(broken: bytes, tmp_path: Path) -> None:
     alone, batch = of_lines(tmp_path, b'{"n":1}', broken, b'{"n":2}')
     assert alone.message.data == broken
@@ -71,6 +69,11 @@ def test_a_line_that_would_break_its_batch_goes_alone_as_it_is(broken: bytes, tm
 def test_json_that_is_no_object_stays_in_the_batch_for_ingest_to_judge(tmp_path: Path) -> None:
     (batch,) = of_lines(tmp_path, b'{"n":1}', b"42", b'["x"]', b"null")
     assert records(batch) == [{"n": 1}, 42, ["x"], None]
+
+
+def test_text_that_is_no_utf8_stays_in_its_batch_byte_for_byte(tmp_path: Path) -> None:
+    (batch,) = of_lines(tmp_path, b'{"n":1,"_device_id":"d"}', b'{"n":"caf\xe9","_device_id":"d"}')
+    assert b'"records":[{"n":1},{"n":"caf\xe9"}]' in batch.message.data
 
 
 def test_empty_lines_are_nothing_and_every_byte_of_the_file_is_accounted_for_otherwise(

@@ -5,8 +5,8 @@
     DIR/keystrokes.ndjson … clipboard, chat, manifests, device-posture: the same
 
 A line may carry the envelope's values in `_device_id`, `_sent_at` and `_published_at`; they are taken off it.
-Everything else of a line is sent byte for byte. A line that would break the JSON of its batch (no JSON, no
-UTF-8) is sent as a message of its own, as it is, so that ingest judges it and nothing else suffers.
+Everything else of a line is sent byte for byte, UTF-8 or not. A line that would break the JSON of its batch is
+sent as a message of its own, as it is, so that ingest judges it and nothing else suffers.
 """
 
 from __future__ import annotations
@@ -175,11 +175,8 @@ def _batches(source: Source, path: Path, tenant_id: str, now: str) -> Iterator[O
 def _split(line: bytes, now: str) -> tuple[Envelope, bytes] | None:
     """Envelope and record of a line; None for one that cannot be part of a batch."""
     try:
-        line.decode()
         fields = _decode_fields(line)
-    except UnicodeDecodeError:
-        return None
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return (Envelope(DEFAULT_DEVICE, now, None), line) if _is_json(line) else None
     own = {name: _text(fields.pop(name, None)) for name in ("_device_id", "_sent_at", "_published_at")}
     envelope = Envelope(own["_device_id"] or DEFAULT_DEVICE, own["_sent_at"] or now, own["_published_at"])
@@ -191,7 +188,7 @@ def _split(line: bytes, now: str) -> tuple[Envelope, bytes] | None:
 def _is_json(line: bytes) -> bool:
     try:
         _decode_anything(line)
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return False
     return True
 
@@ -201,7 +198,7 @@ def _text(value: msgspec.Raw | None) -> str | None:
         return None
     try:
         return _decode_text(value)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError):
         return None
 
 
