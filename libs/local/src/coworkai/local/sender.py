@@ -5,8 +5,8 @@
     DIR/keystrokes.ndjson … clipboard, chat, manifests, device-posture: the same
 
 A line may carry the envelope's values in `_device_id`, `_sent_at` and `_published_at`; they are taken off it.
-Everything else of a line is sent byte for byte, UTF-8 or not. A line that would break the JSON of its batch is
-sent as a message of its own, as it is, so that ingest judges it and nothing else suffers.
+Everything else of a line is sent byte for byte, UTF-8 or not. A line that would break the JSON of its batch
+is sent as a message of its own, as it is, so that ingest judges it and nothing else suffers.
 """
 
 from __future__ import annotations
