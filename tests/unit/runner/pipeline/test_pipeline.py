@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -37,13 +37,6 @@ from coworkai.common.tables import (
 from coworkai.runner.batches import Frames
 from coworkai.runner.pipeline import PipelineConfig
 from coworkai.runner.stages import silver_stage
-
-
-@pytest.fixture
-def place(tmp_path: Path) -> Iterator[Place]:
-    place = Place(tmp_path)
-    yield place
-    place.close()
 
 
 def test_a_committed_activity_becomes_a_published_workblock(place: Place) -> None:

@@ -21,6 +21,7 @@ from urllib.parse import urlparse
 import polars as pl
 from deltalake import CommitProperties, DeltaTable, Transaction, WriterProperties, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
+from deltalake.transaction import AddAction, RemoveAction
 
 from coworkai.common.errors import LeaseLost, StorageUnavailable
 from coworkai.common.tables import Table
@@ -253,6 +254,50 @@ def replace_partitions(
     return delta.version()
 
 
+@dataclass(frozen=True, slots=True)
+class WrittenFile:
+    """A parquet file of one partition that another engine wrote below the table; `path` is relative to it."""
+
+    path: str
+    day: date
+    rows: int
+    size_bytes: int
+    modified_at: datetime
+
+
+def replace_with_files(
+    delta: DeltaTable, table: Table, files: Collection[WrittenFile], dates: Collection[date], *, fence: int
+) -> int:
+    """Replace the partitions of `dates` with files that are there already, in one commit; the new version.
+
+    Raises as `replace_partitions`.
+    """
+    day = table.partition_by[0]
+    if not {file.day for file in files} <= set(dates):
+        raise ValueError(f"{table.id}: files outside the replaced partitions")
+    actions: list[AddAction | RemoveAction] = [
+        AddAction(
+            path=file.path,
+            size=file.size_bytes,
+            partition_values={day: file.day.isoformat()},
+            modification_time=int(file.modified_at.timestamp() * 1000),
+            data_change=True,
+            stats=json.dumps({"numRecords": file.rows}),
+        )
+        for file in files
+    ]
+    with _writing(table):
+        delta.create_write_transaction(
+            actions,
+            mode="overwrite",
+            schema=table.arrow_schema,
+            partition_by=list(table.partition_by),
+            partition_filters=[(day, "in", sorted(value.isoformat() for value in set(dates)))],
+            commit_properties=_fenced(fence),
+        )
+    return delta.version()
+
+
 def append(delta: DeltaTable, table: Table, frame: pl.DataFrame, *, fence: int) -> int:
     """Append rows to a tenant's table, in one commit; the new version. Raises as `replace_partitions`."""
     with _writing(table):
@@ -288,15 +333,17 @@ def _writing(table: Table) -> Iterator[None]:
 
 
 # --------------------------------------------------------------------------------------------- maintenance
-def compact(delta: DeltaTable, table: Table, *, fence: int | None = None) -> int:
-    """Merge the small files of partitions that have many; how many files fewer there are.
+def compact(
+    delta: DeltaTable, table: Table, *, fence: int | None = None, from_files: int = COMPACT_FROM_FILES
+) -> int:
+    """Merge the small files of partitions that have `from_files` or more; how many files fewer there are.
 
     With `fence` a commit of anybody else since `delta` was opened wins (LeaseLost); without, appends that
     come meanwhile are kept beside.
     """
     day = table.partition_by[0]
     before = partitions(delta, table)
-    crowded = [value for value, part in before.items() if part.files >= COMPACT_FROM_FILES]
+    crowded = [value for value, part in before.items() if part.files >= from_files]
     for value in crowded:
         with _writing(table):
             delta.optimize.compact(

@@ -187,7 +187,7 @@ class _Bronze:
         version = self.versions[table.id]
         delta = self.lake.open(table, version=version)
         dates = [one.isoformat() for one in event_dates([self.day])]
-        files = delta.file_uris([("event_date", "in", dates)])
+        files = delta.file_uris(file_pruning_predicate=[("event_date", "in", dates)])
         if not files or event_ids.is_empty():
             return pl.DataFrame(schema=_EVENTS)
         rows = pl.scan_parquet(

@@ -21,7 +21,7 @@ from coworkai.common.artifacts import ArtifactPaths, ArtifactStore
 from coworkai.common.clock import Clock, utc_now
 from coworkai.common.control import Control, Stage
 from coworkai.common.errors import LeaseLost
-from coworkai.common.lake import Lake, reading, scan
+from coworkai.common.lake import COMPACT_FROM_FILES, Lake, reading, scan
 from coworkai.common.observability import get_logger
 from coworkai.common.published import published
 from coworkai.common.tables import (
@@ -44,12 +44,14 @@ log = get_logger(__name__)
 class MaintenancePolicy:
     """How long what is kept. `versions`: files that only older versions need stay this long.
 
-    Snapshots of the organisation are kept for ever: history is computed from all of them.
+    Snapshots of the organisation are kept for ever: history is computed from all of them. Partitions with
+    `compact_from_files` or more files are compacted.
     """
 
     bronze: timedelta = timedelta(days=400)
     quarantine: timedelta = timedelta(days=14)
     versions: timedelta = timedelta(hours=168)
+    compact_from_files: int = COMPACT_FROM_FILES
     lease_ttl_s: float = 60
 
 
@@ -95,7 +97,7 @@ class Maintenance:
         elif table is BRONZE_RECEIPTS or (table in BRONZE_BY_SOURCE.values() and table is not BRONZE_JOBS):
             kept_from = self.clock().date() - self.policy.bronze
             expired = delta_lake.expire(delta, table, before=kept_from, column="event_date")
-        merged = delta_lake.compact(delta, table)
+        merged = self._compact(delta, table)
         delta_lake.tidy_log(delta, table)
         removed = delta_lake.vacuum(delta, table, retention=self.policy.versions)
         return TableReport(
@@ -124,8 +126,7 @@ class Maintenance:
         """Compact a stage's tables and publish them so, then remove what nobody needs."""
         outputs = Outputs.open(self.lake, tenant_id, stage, held.fence)
         merged = {
-            table.id: delta_lake.compact(outputs.deltas[table.id], table, fence=held.fence)
-            for table in TABLES[stage]
+            table.id: self._compact(outputs.deltas[table.id], table, held.fence) for table in TABLES[stage]
         }
         held.check()
         if any(merged.values()):
@@ -142,9 +143,12 @@ class Maintenance:
 
     def _ops(self, held: HeldLease, tenant_id: str, table: Table) -> TableReport:
         delta = self.lake.open(table, tenant_id)
-        merged = delta_lake.compact(delta, table, fence=held.fence)
+        merged = self._compact(delta, table, held.fence)
         removed = self._tidy(delta, table, delta.version())
         return TableReport(table=table.id, tenant_id=tenant_id, files_merged=merged, files_removed=removed)
+
+    def _compact(self, delta: DeltaTable, table: Table, fence: int | None = None) -> int:
+        return delta_lake.compact(delta, table, fence=fence, from_files=self.policy.compact_from_files)
 
     def _tidy(self, delta: DeltaTable, table: Table, published_version: int) -> int:
         delta_lake.tidy_log(delta, table)

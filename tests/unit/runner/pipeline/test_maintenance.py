@@ -1,0 +1,138 @@
+"""Compaction, retention and vacuum, under readers."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+
+import polars as pl
+from deltalake import write_deltalake
+from tests.factories import TENANT
+from tests.unit.runner.pipeline.lakes import DAY, Place, listed, same, two_days, worked
+
+from coworkai.common.control import Stage
+from coworkai.common.events import Source
+from coworkai.common.lake import scan, stats
+from coworkai.common.tables import (
+    BRONZE_ACTIVITIES,
+    BRONZE_JOBS,
+    BRONZE_QUARANTINE,
+    GOLD_WORKBLOCKS,
+    OPS_RUNS,
+    TABLES,
+    Layer,
+)
+from coworkai.runner.bronze import PinnedBronze
+from coworkai.runner.maintenance import Maintenance, MaintenancePolicy
+
+ALL_AT_ONCE = MaintenancePolicy(versions=timedelta(0), compact_from_files=2)
+
+
+def maintenance(place: Place, policy: MaintenancePolicy = ALL_AT_ONCE) -> Maintenance:
+    return Maintenance(place.lake, place.control, place.store, "keeper", policy, place.clock)
+
+
+def many_commits(place: Place) -> None:
+    """More commits to one day than maintenance leaves as files."""
+    two_days(place)
+    place.process()
+    place.commit(Source.ACTIVITIES, worked("cy", "10:00", "10:30"))
+    place.process()
+
+
+def test_compaction_changes_no_row_and_makes_nothing_dirty(place: Place) -> None:
+    many_commits(place)
+    tables, artifacts = place.tables(), place.artifacts()
+    reports = {one.table: one for one in maintenance(place).run()}
+    assert reports[BRONZE_ACTIVITIES.id].files_merged > 0
+    assert reports[OPS_RUNS.id].files_merged > 0
+    assert same(place.tables(), tables)
+    assert place.artifacts() == artifacts
+    assert place.process() == []
+    assert place.control.dirty() == []
+
+
+def test_late_data_after_compaction_and_vacuum_is_computed_like_any_other(place: Place) -> None:
+    many_commits(place)
+    maintenance(place).run()
+    place.commit(Source.ACTIVITIES, worked("bo", "15:00", "15:30"))
+    place.process()
+    blocks = place.read(GOLD_WORKBLOCKS).filter(pl.col("user_id") == "bo")
+    assert blocks.height == 2
+
+
+def test_a_reader_that_began_before_compaction_and_vacuum_reads_on(place: Place) -> None:
+    many_commits(place)
+    pinned = PinnedBronze.pin(place.lake, TENANT)
+    expected = pinned.window([DAY], ["cy"])
+    maintenance(place, MaintenancePolicy(compact_from_files=2)).run()
+    assert same(pinned.window([DAY], ["cy"]), expected)
+
+
+def test_what_is_published_survives_a_vacuum_that_keeps_no_old_version(place: Place) -> None:
+    many_commits(place)
+    tables = place.tables()
+    maintenance(place).run()
+    maintenance(place).run()
+    assert same(place.tables(), tables)
+
+
+def test_every_table_keeps_protocol_1_2(place: Place) -> None:
+    many_commits(place)
+    maintenance(place).run()
+    for table in TABLES.values():
+        delta = place.lake.open(table, None if table.layer is Layer.BRONZE else TENANT)
+        protocol = delta.protocol()
+        assert (protocol.min_reader_version, protocol.min_writer_version) == (1, 2), table.id
+
+
+def test_bronze_is_kept_for_its_retention_and_snapshots_for_ever(place: Place) -> None:
+    two_days(place)
+    place.commit(Source.JOBS, listed("ana", "sales", date(2020, 1, 1), "first"))
+    place.clock.advance(timedelta(days=500))
+    maintenance(place).run()
+    assert stats(place.lake.open(BRONZE_ACTIVITIES), BRONZE_ACTIVITIES).rows == 0
+    assert stats(place.lake.open(BRONZE_JOBS), BRONZE_JOBS).rows == 1
+
+
+def test_a_quarantined_original_is_removed_when_it_expires(place: Place) -> None:
+    kept, gone = place.clock.now + timedelta(days=1), place.clock.now - timedelta(seconds=1)
+    quarantined(place, kept)
+    quarantined(place, gone)
+    maintenance(place).run()
+    left = scan(place.lake.open(BRONZE_QUARANTINE), BRONZE_QUARANTINE).collect()
+    assert left["expires_at"].to_list() == [kept]
+
+
+def test_batches_that_were_computed_anew_are_removed_after_a_while(place: Place) -> None:
+    two_days(place)
+    place.process()
+    before = place.published(Stage.STAGE1).run_ids[DAY]
+    place.commit(Source.ACTIVITIES, worked("bo", "15:00", "15:30"))
+    place.process()
+    folders = [path for path in place.store.list(f"tenants/{TENANT}") if before in path]
+    assert folders
+    maintenance(place, MaintenancePolicy()).run()
+    assert [path for path in place.store.list(f"tenants/{TENANT}") if before in path] == folders
+    place.clock.advance(timedelta(days=8))
+    artifacts = place.artifacts()
+    maintenance(place, MaintenancePolicy()).run()
+    assert [path for path in place.store.list(f"tenants/{TENANT}") if before in path] == []
+    assert place.artifacts() == artifacts
+
+
+def test_a_tenant_that_is_being_computed_is_left_alone(place: Place) -> None:
+    many_commits(place)
+    place.control.lease(TENANT, "runner", 60)
+    assert {one.tenant_id for one in maintenance(place).run()} == {None}
+
+
+def quarantined(place: Place, expires_at: object) -> None:
+    row = {"quarantine_id": "q", "event_date": DAY, "tenant_id": TENANT, "expires_at": expires_at}
+    frame = pl.DataFrame([row]).match_to_schema(
+        BRONZE_QUARANTINE.schema, missing_columns="insert", integer_cast="upcast", extra_columns="raise"
+    )
+    write_deltalake(
+        place.lake.open(BRONZE_QUARANTINE),
+        frame.to_arrow().cast(BRONZE_QUARANTINE.arrow_schema),
+        mode="append",
+    )
