@@ -13,6 +13,7 @@ from deltalake import CommitProperties, write_deltalake
 from tests.factories import TENANT, at, bronze
 
 from coworkai.common.artifacts import ArtifactStore
+from coworkai.common.clock import Clock, utc_now
 from coworkai.common.control import Control, Stage, Tenant
 from coworkai.common.events import Source
 from coworkai.common.lake import TOUCHED, Lake, scan
@@ -60,11 +61,13 @@ class Place:
     told: list[Publication] = field(default_factory=list)
     rules: TenantRules = field(default_factory=lambda: TenantRules.of_zone("UTC"))
     config: PipelineConfig = field(default_factory=PipelineConfig)
+    in_real_time: bool = False
 
     def __post_init__(self) -> None:
+        self.now: Clock = utc_now if self.in_real_time else self.clock
         self.lake = Lake(str(self.folder / "lake"))
         self.store = ArtifactStore(self.lake.root)
-        self.control = Control(f"sqlite:///{self.folder}/control.db", self.clock)
+        self.control = Control(f"sqlite:///{self.folder}/control.db", self.now)
         self.control.create_schema()
         self.control.put_tenant(TENANT)
         self.dispatcher = Dispatcher(self.lake, self.control)
@@ -82,7 +85,7 @@ class Place:
             lambda _: used,
             self.told.append,
             self.config,
-            self.clock,
+            self.now,
         )
 
     def tenant(self) -> Tenant:
