@@ -54,6 +54,17 @@ def dates(days: Ints) -> pl.Series:
     return pl.Series(days).cast(pl.Int32).cast(pl.Date)
 
 
+def gather(values: pl.Series, index: Ints) -> pl.Series:
+    """The values at the indices, null for NONE (a null index is several times faster than a null value)."""
+    missing = index == NONE
+    if not missing.any():
+        return values.gather(index)
+    if values.is_empty():
+        return pl.repeat(None, len(index), dtype=values.dtype, eager=True)
+    place = pl.Series(np.where(missing, 0, index), dtype=pl.UInt32)
+    return values.gather(place.set(pl.Series(missing), None))
+
+
 def run_starts(keys: npt.NDArray[np.generic]) -> Mask:
     """True where a run of equal neighbours begins."""
     starts = np.ones(len(keys), np.bool_)
@@ -73,8 +84,20 @@ def ranges(first: Ints, count: Ints) -> Ints:
     return values
 
 
-def sums_by(keys: Ints, values: Ints) -> tuple[Ints, Ints]:
-    """Sorted distinct keys and the exact integer sum of `values` under each."""
+def distinct(keys: Ints, limit: int) -> Ints:
+    """Sorted distinct keys; all are below `limit`."""
+    if not _is_dense(keys, limit):
+        return np.unique(keys)
+    seen = np.zeros(limit, np.bool_)
+    seen[keys] = True
+    return np.flatnonzero(seen)
+
+
+def sums_by(keys: Ints, values: Ints, limit: int) -> tuple[Ints, Ints]:
+    """Sorted distinct keys, all below `limit`, and the exact integer sum of `values` under each."""
+    if _is_dense(keys, limit):
+        found = distinct(keys, limit)
+        return found, totals(keys, values, limit)[found]
     if len(keys) > 1 and (keys[1:] < keys[:-1]).any():
         order = np.argsort(keys, kind="stable")
         keys, values = keys[order], values[order]
@@ -83,8 +106,13 @@ def sums_by(keys: Ints, values: Ints) -> tuple[Ints, Ints]:
 
 
 def totals(group: Ints, values: Ints | Mask, groups: int) -> Ints:
-    """Sum of the values (below 2^53 in all) of group 0, 1, …, `groups` - 1."""
+    """Sum of the values of group 0, 1, …, `groups` - 1; each sum is below 2^53, which is 285 years."""
     return np.bincount(group, weights=values, minlength=groups).astype(np.int64)
+
+
+def _is_dense(keys: Ints, limit: int) -> bool:
+    """Whether a table of all possible keys costs less than sorting those there are."""
+    return limit <= 4 * len(keys) + 4_096
 
 
 def union(start: Ints, end: Ints) -> tuple[Ints, Ints]:
@@ -161,7 +189,7 @@ class Strings:
 
     def column(self, codes: Ints) -> pl.Series:
         """The strings of `codes`, null for NONE."""
-        return self.values.extend_constant(None, 1).gather(np.where(codes < 0, len(self.values), codes))
+        return gather(self.values, codes)
 
     def sorted(self) -> Strings:
         """The same with codes in the order of the strings."""
@@ -174,15 +202,12 @@ class Strings:
 
 def string_codes(*columns: pl.Series) -> Strings:
     """Codes shared by the columns, in no particular order."""
-    joined = pl.concat([each.rename("").cast(pl.String) for each in columns])
     categories = pl.Categories.random()
-    # The categories live as long as a column of them: keep it until their strings are read.
-    column = joined.cast(pl.Categorical(categories))
+    # The categories live as long as a column of them: keep these until their strings are read.
+    coded = [column.cast(pl.Categorical(categories)) for column in columns]
     values = categories.to_series().cast(pl.String)
-    coded = column.to_physical()
     lookup = np.arange(len(values) + 1)
     lookup[-1] = NONE
     lookup[:-1][(values == "").to_numpy()] = NONE
-    codes = lookup[coded.fill_null(len(values)).to_numpy()]
-    ends = np.cumsum([len(each) for each in columns])
-    return Strings(values, tuple(np.split(codes, ends[:-1])))
+    codes = (lookup[column.to_physical().fill_null(len(values)).to_numpy()] for column in coded)
+    return Strings(values, tuple(codes))

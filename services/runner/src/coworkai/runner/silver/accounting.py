@@ -61,21 +61,25 @@ def audit_days(
     first = days.date.min(initial=0)
     date_total = int(days.date.max(initial=0) - first) + 1
     worker_day = days.worker * date_total + days.date - first
+    day_total = workers.height * date_total
+    cell_total = day_total * device_total
 
     def microseconds_by_cell(evidence: Evidence) -> tuple[Ints, Ints]:
         cell = worker_day[evidence.parts.stretch] * device_total + device[evidence.rows]
-        return sums_by(cell, evidence.parts.end - evidence.parts.start)
+        return sums_by(cell, evidence.parts.end - evidence.parts.start, cell_total)
 
     counted = sums_by(
-        worker_day[zero_length_stretch] * device_total + device[zero_length], np.ones_like(zero_length)
+        worker_day[zero_length_stretch] * device_total + device[zero_length],
+        np.ones_like(zero_length),
+        cell_total,
     )
     sums = [microseconds_by_cell(evidence) for evidence in (raw, kept, hidden)]
     cells = np.unique(np.concatenate([keys for keys, _ in (*sums, counted)]))
     raw_us, kept_us, overlapped_us, none = (_spread(cells, keys, values) for keys, values in (*sums, counted))
 
     broken = raw_us != kept_us + overlapped_us
-    kept_by_day = sums_by(cells // device_total, kept_us)
-    union_by_day = sums_by(worker_day[union.stretch], union.end - union.start)
+    kept_by_day = sums_by(cells // device_total, kept_us, day_total)
+    union_by_day = sums_by(worker_day[union.stretch], union.end - union.start, day_total)
     disputed = _spread(kept_by_day[0], *union_by_day) != kept_by_day[1]
     if broken.any() or disputed.any():
         raise AccountingError(

@@ -17,11 +17,12 @@ import polars as pl
 
 from coworkai.common.errors import AccountingError
 from coworkai.common.tables import GOLD_ACCOUNTING, GOLD_SLICES, GOLD_WORKBLOCKS, Table
-from coworkai.runner.lanes import NONE, SECOND_US, Ints, Mask, totals
+from coworkai.runner.lanes import NONE, SECOND_US, Ints, Mask, distinct, gather, totals
 from coworkai.runner.stage1.activities import (
     Activities,
     Kind,
     Minutes,
+    Stretches,
     Words,
     read_activities,
     read_minutes,
@@ -104,7 +105,8 @@ def build_stage1(
     matches = match_keystrokes(read_activities(timeline, words, days), minutes, rules)
     activities = matches.activities
     context = words.context(activities.app, activities.url, activities.title)
-    blocks = split_into_workblocks(activities, rules)
+    evidence = activities.evidence()
+    blocks = split_into_workblocks(activities, evidence, rules)
     pieces = cut_pieces(matches, minutes, blocks.is_kept[blocks.of_activity])
     slices = merge_slices(pieces, activities, context, blocks, rules)
     day = Day(
@@ -112,6 +114,7 @@ def build_stage1(
         words,
         minutes,
         matches,
+        evidence,
         blocks,
         pieces,
         slices,
@@ -130,13 +133,14 @@ def build_stage1(
 
 @dataclass(frozen=True, slots=True)
 class Day:
-    """What the rules found, to be written as frames. `ambiguous` is by keystroke minute, `idle` disjoint
-    stretches."""
+    """What the rules found, to be written as frames. `evidence` is the activities' union; `ambiguous` is by
+    keystroke minute, `idle` disjoint stretches."""
 
     days: WorkerDays
     words: Words
     minutes: Minutes
     matches: Matches
+    evidence: Stretches
     blocks: Blocks
     pieces: Pieces
     slices: Slices
@@ -152,15 +156,16 @@ class Day:
         kept = self.blocks.is_kept
         users = self.days.columns(self.blocks.day[kept])["user_id"]
         ids = workblock_ids(users, self.days.timestamps(self.blocks.start[kept]), self.blocks.number[kept])
-        return ids.extend_constant(None, 1).gather(np.where(kept, np.cumsum(kept) - 1, len(ids)))
+        return gather(ids, np.where(kept, np.cumsum(kept) - 1, NONE))
 
     def workblocks(self, ids: pl.Series) -> pl.DataFrame:
         blocks, total = self.blocks, len(self.blocks.start)
-        evidence = self.activities.evidence()
+        evidence = self.evidence
         idle = overlaps(self.idle, evidence.start, evidence.end)
         idle_us = totals(blocks.of_activity[evidence.activity[idle.part]], idle.end - idle.start, total)
         slice_app = self.activities.app[self.pieces.activity[self.slices.first]]
-        block_apps = np.unique(self.slices.block * len(self.words.apps) + slice_app)
+        apps = max(len(self.words.apps), 1)
+        block_apps = distinct(self.slices.block * apps + slice_app, total * apps)
         frame = pl.DataFrame(
             self.days.columns(blocks.day)
             | {
@@ -171,7 +176,7 @@ class Day:
                 "active_s": blocks.active_us / SECOND_US,
                 "idle_s": idle_us / SECOND_US,
                 "slice_count": np.bincount(self.slices.block, minlength=total),
-                "app_count": np.bincount(block_apps // max(len(self.words.apps), 1), minlength=total),
+                "app_count": np.bincount(block_apps // apps, minlength=total),
                 "keystroke_minutes": np.bincount(self.block_of_minute, minlength=total),
                 "is_continuation": blocks.is_continuation,
             }
@@ -226,7 +231,7 @@ class Day:
 
     def accounting(self, audit: pl.DataFrame) -> pl.DataFrame:
         total = len(self.days)
-        evidence = self.activities.evidence()
+        evidence = self.evidence
         day, us = self.activities.day[evidence.activity], evidence.microseconds
         is_real = self.activities.kind[evidence.activity] == Kind.REAL
         is_noise = ~self.blocks.is_kept[self.blocks.of_activity[evidence.activity]]
@@ -260,8 +265,6 @@ class Day:
         return _columns_of(GOLD_ACCOUNTING, frame)
 
     def match_rows(self, ids: pl.Series, keystrokes: pl.DataFrame) -> pl.DataFrame:
-        held = self.slices.of_minute != NONE
-        sequence = pl.Series(np.append(self.slices.sequence, NONE)[self.slices.of_minute], dtype=pl.Int32)
         return pl.DataFrame(
             self.days.columns(self.minutes.day)
             | {
@@ -270,7 +273,7 @@ class Day:
                 "cross_app": self.matches.cross_app,
                 "ambiguous": self.ambiguous,
                 "workblock_id": ids.gather(self.block_of_minute),
-                "sequence": sequence.set(pl.Series(~held), None),
+                "sequence": gather(pl.Series(self.slices.sequence, dtype=pl.Int32), self.slices.of_minute),
             }
         )
 

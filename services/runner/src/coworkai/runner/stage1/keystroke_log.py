@@ -13,7 +13,7 @@ import numpy as np
 import polars as pl
 
 from coworkai.common.control_tokens import ANGLED, key_press
-from coworkai.runner.lanes import Ints
+from coworkai.runner.lanes import NONE, Ints, gather
 
 MAX_SEQUENCE = 16
 """Tokens of the longest sequence whose repetitions are folded; bounds the cost of a log without any."""
@@ -34,9 +34,9 @@ def keystroke_logs(texts: pl.Series, slices: Ints, total: int) -> pl.Series:
         .group_by("slice", maintain_order=True)
         .agg(pl.col("text").str.join("\n"))
     )
-    row = np.full(total, logs.height)
+    row = np.full(total, NONE)
     row[logs["slice"].to_numpy()] = np.arange(logs.height)
-    return logs["text"].extend_constant(None, 1).gather(row)
+    return gather(logs["text"], row)
 
 
 def fold_all(texts: pl.Series) -> pl.Series:

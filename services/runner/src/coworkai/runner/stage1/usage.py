@@ -31,7 +31,7 @@ from coworkai.runner.lanes import (
 from coworkai.runner.stage1.activities import Activities, Words
 from coworkai.runner.stage1.rules import Stage1Rules
 from coworkai.runner.stage1.workblocks import Blocks
-from coworkai.runner.stage1.worker_days import WorkerDays
+from coworkai.runner.stage1.worker_days import STRIDE, WorkerDays
 
 USAGE = pl.Schema([(name, dtype) for name, dtype in GOLD_USAGE.schema.items() if name != "run_id"])
 _HOST = r"(?i)^(?:https?|wss?|ftps?)://(?:[^/?#]*@)?(\[[^\]]*\]|[^/:?#]+)"
@@ -104,11 +104,13 @@ class _Evidence:
     def top(self, kind: str, names: Strings, codes: Ints, limit: int) -> pl.DataFrame:
         """The `limit` names with most evidence of every day; `codes` are by activity."""
         total = max(len(names), 1)
-        keys, us = self.microseconds_by(codes, total)
-        day, name = keys // total, keys % total
-        place = np.empty(total, np.int64)
-        place[names.values.arg_sort().to_numpy()] = np.arange(len(names))
-        order = np.lexsort((place[name], -us, day))
+        by_name = names.values.arg_sort().to_numpy()
+        place = np.full(total + 1, NONE)
+        place[by_name] = np.arange(len(names))
+        keys, us = self.microseconds_by(place[codes], total)
+        day, name = keys // total, by_name[keys % total]
+        # Keys are in order of day and name, so a stable sort by day and time leaves ties by name.
+        order = np.argsort(day * STRIDE - us, kind="stable")
         day, name, us = day[order], name[order], us[order]
         first = np.flatnonzero(run_starts(day))
         rank = np.arange(1, len(day) + 1) - np.repeat(first, run_lengths(first, len(day)))
@@ -127,11 +129,14 @@ class _Evidence:
 
     def microseconds_by(self, name: Ints, names: int) -> tuple[Ints, Ints]:
         """Keys `day * names + name` of the activities with a name, and the union of their evidence."""
+        has_name = name != NONE
         length = self.end - self.start
-        overlapping = np.flatnonzero(self.overlapping & (name != NONE))
+        overlapping = np.flatnonzero(self.overlapping & has_name)
         length[overlapping] = self._uncounted(name, overlapping)
-        has_name = np.flatnonzero(name != NONE)
-        return sums_by(self.day[has_name] * names + name[has_name], length[has_name])
+        keys = self.day * names + name
+        if not has_name.all():
+            keys, length = keys[has_name], length[has_name]
+        return sums_by(keys, length, len(self.days) * names)
 
     def _uncounted(self, name: Ints, chosen: Ints) -> Ints:
         """What each of the chosen activities adds to those of its name before it."""

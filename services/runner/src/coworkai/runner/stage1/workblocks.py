@@ -16,7 +16,7 @@ import numpy as np
 import polars as pl
 
 from coworkai.runner.lanes import NONE, SECOND_US, Ints, Mask, run_lengths, run_starts, totals
-from coworkai.runner.stage1.activities import Activities
+from coworkai.runner.stage1.activities import Activities, Stretches
 from coworkai.runner.stage1.rules import Stage1Rules
 from coworkai.runner.stage1.worker_days import STRIDE
 
@@ -46,7 +46,7 @@ class Blocks:
         return self.start // STRIDE
 
 
-def split_into_workblocks(activities: Activities, rules: Stage1Rules) -> Blocks:
+def split_into_workblocks(activities: Activities, evidence: Stretches, rules: Stage1Rules) -> Blocks:
     """Begin a block where the next start is more than `workblock_break_s` after the latest end so far."""
     latest = activities.latest_end()
     begins = run_starts(activities.day)
@@ -56,7 +56,6 @@ def split_into_workblocks(activities: Activities, rules: Stage1Rules) -> Blocks:
     start, end = activities.start[first], latest[last]
     of_activity = np.cumsum(begins) - 1
 
-    evidence = activities.evidence()
     cut_end = np.zeros(len(first), np.bool_)
     cut_end[of_activity[activities.cut_end & (activities.end == end[of_activity])]] = True
     is_continuation = activities.cut_start[first] | cut_end
