@@ -66,6 +66,11 @@ class ArtifactStore:
         with _errors(path):
             return bytes(obstore.get(self._store, path).bytes())
 
+    def size(self, path: str) -> int:
+        """Bytes of the object. Raises NotFound."""
+        with _errors(path):
+            return obstore.head(self._store, path)["size"]
+
     def exists(self, path: str) -> bool:
         try:
             with _errors(path):

@@ -295,6 +295,8 @@ def replace_with_files(
             partition_filters=[(day, "in", sorted(value.isoformat() for value in set(dates)))],
             commit_properties=_fenced(fence),
         )
+        # Unlike other writes this one leaves the held table where it was: one commit behind its own.
+        delta.load_as_version(delta.version() + 1)
     return delta.version()
 
 

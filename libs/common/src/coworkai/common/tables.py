@@ -18,10 +18,11 @@ from urllib.parse import quote
 
 import polars as pl
 import pyarrow as pa
+from polars.datatypes import DataTypeClass
 
 from coworkai.common.events import Source
 
-PolarsType = pl.DataType | type[pl.DataType]
+PolarsType = pl.DataType | type[pl.DataType] | DataTypeClass
 
 TIMESTAMP = pl.Datetime("us", "UTC")
 TEXTS = pl.List(pl.String)
@@ -109,10 +110,10 @@ def _arrow(dtype: PolarsType) -> pa.DataType:
         return pa.struct([pa.field(f.name, _arrow(f.dtype)) for f in dtype.fields])
     if isinstance(dtype, pl.Datetime):
         return pa.timestamp("us", "UTC")
-    return _ARROW[dtype if isinstance(dtype, type) else type(dtype)]
+    return _ARROW[dtype.base_type()]
 
 
-_ARROW: dict[type[pl.DataType], pa.DataType] = {
+_ARROW: dict[DataTypeClass | type[pl.DataType], pa.DataType] = {
     pl.String: pa.string(),
     pl.Int64: pa.int64(),
     pl.Int32: pa.int32(),

@@ -38,6 +38,11 @@ class DayDigests:
             halves |= {f"low{n}": hashes & _LOW, f"high{n}": hashes // (_LOW + 1)}
         totals = pl.DataFrame({"day": frame[by], **halves}).group_by("day").agg(pl.all().sum(), pl.len())
         for day, *sums in totals.iter_rows():
+            self.merge(day, {name: tuple(sums)})
+
+    def merge(self, day: date, rows: Mapping[str, Sums]) -> None:
+        """Add what `of` told of other rows of the day."""
+        for name, sums in rows.items():
             before = self._sums[day].get(name, (0,) * len(sums))
             self._sums[day][name] = tuple((a + b) % _WRAP for a, b in zip(before, sums, strict=True))
 

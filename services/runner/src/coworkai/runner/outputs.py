@@ -17,7 +17,17 @@ import polars as pl
 from deltalake import DeltaTable
 
 from coworkai.common.control import Stage
-from coworkai.common.lake import Lake, append, partitions, reading, replace_partitions, restore, scan
+from coworkai.common.lake import (
+    Lake,
+    WrittenFile,
+    append,
+    partitions,
+    reading,
+    replace_partitions,
+    replace_with_files,
+    restore,
+    scan,
+)
 from coworkai.common.published import PARTIAL, SUCCEEDED, Published, published
 from coworkai.common.tables import (
     OPS_FAILURES,
@@ -149,6 +159,13 @@ class Outputs:
         """Replace the partitions of `dates`. Raises LeaseLost or StorageUnavailable; the run is over then."""
         if dates:
             replace_partitions(self.deltas[table.id], table, frame, dates, fence=self.fence)
+
+    def replace_with_files(
+        self, table: Table, files: Collection[WrittenFile], dates: Collection[date]
+    ) -> None:
+        """Replace the partitions of `dates` with files of another engine. Raises as `replace`."""
+        if dates:
+            replace_with_files(self.deltas[table.id], table, files, dates, fence=self.fence)
 
     def publish(self, runs: Sequence[Run], facts: Facts) -> None:
         """Record failures, then publish the runs. Raises as `replace`."""

@@ -213,11 +213,18 @@ def roll_up_week(outputs: Outputs, silver: PinnedSilver, week: tuple[date, ...],
 
     Raises as `Outputs.replace`.
     """
-    kpis = outputs.read(GOLD_KPI_DAILY, week)
+    rollups, run = week_rollups(outputs.read(GOLD_KPI_DAILY, week), silver, week, rules)
+    outputs.replace(GOLD_KPI_GROUPS, rollups, week)
+    return run
+
+
+def week_rollups(
+    kpis: pl.DataFrame, silver: PinnedSilver, week: tuple[date, ...], rules: TenantRules
+) -> tuple[pl.DataFrame, Run]:
+    """Group rollups of the week's `kpis` with their run id, and their row of `ops/runs`."""
     digests = DayDigests()
     digests.add(GOLD_KPI_DAILY.id, kpis.with_columns(date=pl.lit(week[0])))
     digests.add(SILVER_ORG_MEMBERS.id, silver.org_of(week).with_columns(date=pl.lit(week[0])))
     name = run_id(Stage.STAGE1, silver.tenant_id, week, digests.of(week[0]), rules.version)
     rollups = rules.rollups(kpis, silver.org_members).with_columns(run_id=pl.lit(name))
-    outputs.replace(GOLD_KPI_GROUPS, rollups, week)
-    return Run(name, week, {GOLD_KPI_DAILY.id: kpis.height, GOLD_KPI_GROUPS.id: rollups.height})
+    return rollups, Run(name, week, {GOLD_KPI_DAILY.id: kpis.height, GOLD_KPI_GROUPS.id: rollups.height})
