@@ -16,6 +16,7 @@ import numpy as np
 import polars as pl
 
 from coworkai.common.errors import AccountingError
+from coworkai.common.events import Source
 from coworkai.common.tables import GOLD_ACCOUNTING, GOLD_SLICES, GOLD_WORKBLOCKS, Table
 from coworkai.runner.lanes import NONE, SECOND_US, Ints, Mask, distinct, gather, totals
 from coworkai.runner.stage1.activities import (
@@ -92,12 +93,14 @@ def build_stage1(
 
     `timeline`: TIMELINE_COLUMNS of `silver/activity_timeline`, disjoint within a worker-day. `keystrokes`:
     KEYSTROKE_COLUMNS of `silver/keystroke_minutes`. `idle`: the columns of `idle.IDLE`. `health`: tenant_id,
-    date, user_id, source, records, raw_s, kept_s, overlapped_s of `silver/telemetry_health`. Raises
+    date, user_id, source, raw_s, kept_s, overlapped_s of `silver/telemetry_health`. Raises
     AccountingError when an invariant of this module does not hold, ValueError for pieces that overlap and
     times that are not on their row's date.
     """
     audit = health.filter(
-        pl.col("user_id").is_not_null() & (pl.col("source") == "activities") & (pl.col("records") > 0)
+        pl.col("source") == Source.ACTIVITIES.value,
+        pl.col("user_id").is_not_null(),
+        pl.col("raw_s").is_not_null(),
     )
     days = WorkerDays.of([timeline, keystrokes, audit])
     words = read_words(timeline, keystrokes)
