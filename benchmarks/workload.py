@@ -166,7 +166,6 @@ def _health(audit: pl.DataFrame) -> pl.DataFrame:
         "user_id",
         "device_id",
         source=pl.lit("activities"),
-        records=pl.lit(ACTIVITIES_PER_WORKER, pl.Int64),
         raw_s=pl.col("raw_us") / SECOND_US,
         kept_s=pl.col("kept_us") / SECOND_US,
         overlapped_s=pl.col("overlapped_us") / SECOND_US,

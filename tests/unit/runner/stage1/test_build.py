@@ -60,6 +60,27 @@ def test_a_day_of_nothing_but_zero_length_activities_has_an_accounting_row() -> 
     assert built.workblocks.is_empty()
 
 
+def test_health_rows_without_seconds_of_activities_make_no_accounting() -> None:
+    """Quarantined or missing activities, unreadable workers, and other sources."""
+    health = TABLES["silver/telemetry_health"].empty().drop("run_id")
+    rows = pl.DataFrame(
+        [
+            {"user_id": "ann", "source": "activities", "quarantined": 3},
+            {"user_id": None, "source": "activities", "raw_s": 1.0},
+            {"user_id": "ann", "source": "keystrokes", "records": 5},
+        ],
+        schema_overrides=dict(health.schema),
+    ).with_columns(tenant_id=pl.lit("acme"), date=date(2024, 3, 11))
+    bounds = bounds_of({})
+    built = build_stage1(
+        build_timeline(activity_frame({}), bounds).pieces,
+        keystroke_frame({}, bounds),
+        pl.DataFrame(schema=IDLE),
+        pl.concat([health, rows], how="diagonal"),
+    )
+    assert built.day_accounting.is_empty()
+
+
 def test_a_timeline_that_lost_seconds_breaks_the_accounting() -> None:
     bounds = bounds_of({})
     timeline = build_timeline(activity_frame({"ann": [activity("code", "09:00", "10:00")]}), bounds)

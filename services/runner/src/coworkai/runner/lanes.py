@@ -30,6 +30,8 @@ DAY_US = 86_400 * SECOND_US
 LANE_BITS = 63
 FAR = np.int64(1 << 62)
 """Later than every lane value."""
+_EXACT = 1 << 53
+"""Sums below this are exact in a float."""
 NONE = np.int64(-1)
 """The code of a missing or empty string, the index of nothing."""
 
@@ -94,8 +96,8 @@ def distinct(keys: Ints, limit: int) -> Ints:
 
 
 def sums_by(keys: Ints, values: Ints, limit: int) -> tuple[Ints, Ints]:
-    """Sorted distinct keys, all below `limit`, and the exact integer sum of `values` under each."""
-    if _is_dense(keys, limit):
+    """Sorted distinct keys, all below `limit`, and the exact sum of `values`, none below 0, under each."""
+    if _is_dense(keys, limit) and len(values) * int(values.max(initial=0)) < _EXACT:
         found = distinct(keys, limit)
         return found, totals(keys, values, limit)[found]
     if len(keys) > 1 and (keys[1:] < keys[:-1]).any():
@@ -106,7 +108,7 @@ def sums_by(keys: Ints, values: Ints, limit: int) -> tuple[Ints, Ints]:
 
 
 def totals(group: Ints, values: Ints | Mask, groups: int) -> Ints:
-    """Sum of the values of group 0, 1, …, `groups` - 1; each sum is below 2^53, which is 285 years."""
+    """Sum of the values of group 0, 1, …, `groups` - 1; each sum is exact below 2^53, which is 285 years."""
     return np.bincount(group, weights=values, minlength=groups).astype(np.int64)
 
 
