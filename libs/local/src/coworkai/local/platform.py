@@ -15,7 +15,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -126,7 +126,8 @@ class Platform:
 
     `first_port` is ingest's, the others follow it; None takes free ports. `environment` is what the services
     inherit. `announce(name, url)` is called for each service as it becomes ready. Raises Terminal when the
-    folder or a port is taken, ServiceDied when a service does not come up.
+    folder or a port is taken, ServiceDied when a service does not come up. A service in `hold_back` is
+    pushed nothing until `connect`.
     """
 
     def __init__(
@@ -135,11 +136,13 @@ class Platform:
         *,
         environment: Mapping[str, str],
         first_port: int | None = None,
+        hold_back: Collection[str] = (),
         announce: Callable[[str, str], None] = lambda _name, _url: None,
     ) -> None:
         self.data_dir = data_dir.resolve()
         self._environment = environment
         self._first_port = first_port
+        self._hold_back = hold_back
         self._announce = announce
         self._services: dict[str, Service] = {}
         self._lock: IO[str] | None = None
@@ -172,6 +175,10 @@ class Platform:
         for service in self._services.values():
             service.check()
 
+    def connect(self, service: str) -> None:
+        """Subscribe a service that was held back. Raises Transient."""
+        self._subscribe([service])
+
     def stop(self) -> None:
         """Stop in order: no more pushes, then the services, then the bus. Does nothing the second time."""
         if BUS in self._services and self._services[BUS].process is not None:
@@ -202,11 +209,14 @@ class Platform:
         environment = self._service_environment()
         self._services[BUS].start(environment, self._lifeline[0])
         self._wait_until_ready([BUS])
-        with httpx.Client(base_url=self.bus_url, timeout=10) as client:
-            topology.apply(client, PROJECT, {name: self.url(name) for name in _SERVICES}, _IDENTITY)
+        self._subscribe([name for name in _SERVICES if name not in self._hold_back])
         for name in _SERVICES:
             self._services[name].start(environment, self._lifeline[0])
         self._wait_until_ready(_SERVICES)
+
+    def _subscribe(self, names: list[str]) -> None:
+        with httpx.Client(base_url=self.bus_url, timeout=10) as client:
+            topology.apply(client, PROJECT, {name: self.url(name) for name in names}, _IDENTITY)
 
     def _wait_until_ready(self, names: list[str] | tuple[str, ...]) -> None:
         waiting = [self._services[name] for name in names]

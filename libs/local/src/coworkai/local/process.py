@@ -17,9 +17,17 @@ from coworkai.common.control import Capture, Control, Identity
 from coworkai.common.errors import Terminal
 from coworkai.common.lake import Lake
 from coworkai.local.platform import PROJECT, Platform, private_environment
-from coworkai.local.progress import Progress, wait_until_processed
+from coworkai.local.progress import Progress, wait_until_processed, wait_until_taken
 from coworkai.local.sender import Outgoing, RecordFile, record_files, send
 from coworkai.local.summary import summarise
+
+BULK_SETTINGS = {
+    # All of the folder is judged now, however much of it is broken.
+    "COWORKAI_BREAKER_SHARE": "1",
+    # Few and large commits, fed by many pushes.
+    "COWORKAI_COMMIT_LINGER_S": "0.4",
+    "COWORKAI_BUS_MAX_IN_FLIGHT": "64",
+}
 
 
 class Incomplete(Terminal):
@@ -77,10 +85,17 @@ def process(folder: Path, data_dir: Path, policy: TenantPolicy, watcher: Watcher
     try:
         put_tenant(control, policy)
         lake = Lake(str(data_dir / "lake"))
-        # Whoever processes a folder wants all of it judged now: nothing is held back for a broken collector.
-        environment = private_environment() | {"COWORKAI_BREAKER_SHARE": "1"}
-        with Platform(data_dir, environment=environment, announce=watcher.service) as platform:
+        with Platform(
+            data_dir,
+            environment=private_environment() | BULK_SETTINGS,
+            hold_back=["runner"],
+            announce=watcher.service,
+        ) as platform:
             asyncio.run(_publish(platform.bus_url, files, policy.tenant_id, watcher.published))
+            wait_until_taken(platform, watcher.progress)
+            # The runner would compute a day again for every batch of it; so it hears of them all at once.
+            platform.connect("runner")
+            asyncio.run(_tell_runner(platform.bus_url))
             left = wait_until_processed(platform, control, lake, policy.tenant_id, watcher.progress)
     finally:
         control.close()
@@ -107,6 +122,14 @@ def put_tenant(control: Control, policy: TenantPolicy) -> None:
         capture_clipboard=policy.capture,
         time_zone=policy.time_zone,
     )
+
+
+async def _tell_runner(bus_url: str) -> None:
+    publisher = Publisher(bus_url, PROJECT)
+    try:
+        await publisher.publish("bronze-committed", b"{}")
+    finally:
+        await publisher.aclose()
 
 
 async def _publish(

@@ -51,6 +51,18 @@ class _BusStatus(msgspec.Struct):
     dead: int
 
 
+def wait_until_taken(
+    platform: Platform, on_progress: Callable[[Progress], None] = lambda _progress: None
+) -> Progress:
+    """Wait until every message is acknowledged. Raises ServiceDied, and Stalled after three minutes."""
+
+    def now(bus: httpx.Client) -> Progress:
+        status = _bus_status(bus)
+        return Progress(status.queued + status.in_flight, status.dead)
+
+    return _wait(platform, now, on_progress)
+
+
 def wait_until_processed(
     platform: Platform,
     control: Control,
@@ -62,12 +74,20 @@ def wait_until_processed(
 
     Raises ServiceDied when a service ends, and Stalled when nothing has changed for three minutes.
     """
+    return _wait(platform, lambda bus: look(bus, control, lake, tenant_id), on_progress)
+
+
+def _wait(
+    platform: Platform,
+    look_at: Callable[[httpx.Client], Progress],
+    on_progress: Callable[[Progress], None],
+) -> Progress:
     last: Progress | None = None
     moved_at = time.monotonic()
     with httpx.Client(base_url=platform.bus_url, timeout=10) as bus:
         while True:
             platform.check()
-            now = look(bus, control, lake, tenant_id)
+            now = look_at(bus)
             if now != last:
                 last, moved_at = now, time.monotonic()
                 on_progress(now)

@@ -73,10 +73,12 @@ def put_subscription(
 
 
 def apply(client: httpx.Client, project: str, services: Mapping[str, str], identity: PushIdentity) -> None:
-    """Create every topic, and every subscription of `services` (name to base URL). Raises Transient."""
+    """Create every topic, and the subscriptions of `services` (name to base URL). Raises Transient."""
     for topic in TOPICS:
         create_topic(client, project, topic)
     for push in PUSHES:
+        if push.service not in services:
+            continue
         put_subscription(
             client,
             project,

@@ -21,7 +21,6 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
-import httpx
 import msgspec
 from fastapi import FastAPI, Request, Response
 
@@ -29,6 +28,7 @@ from coworkai.common.clock import Clock, utc_now
 from coworkai.common.errors import CoworkError, NotFound, Terminal
 from coworkai.common.observability import meter
 from coworkai.common.service import add_health, add_problems
+from coworkai.local.bus.push_client import Endpoint, PushClient
 from coworkai.local.bus.pusher import Pusher
 from coworkai.local.bus.queue import Commits, Message, Queue, Subscription
 from coworkai.local.bus.settings import BusSettings
@@ -88,7 +88,7 @@ class Bus:
     queue: Queue
     commits: Commits
     tokens: TokenSigner
-    client: httpx.AsyncClient
+    client: PushClient
     clock: Clock
     pushers: dict[str, Pusher] = field(default_factory=dict)
     _last_id: int = 0
@@ -97,7 +97,7 @@ class Bus:
         """Deliver to the subscription from now on, to its present endpoint."""
         pusher = self.pushers.get(subscription.name)
         if pusher is not None:
-            pusher.subscription = subscription
+            pusher.point_to(subscription)
             return
         self.pushers[subscription.name] = Pusher(
             subscription,
@@ -153,19 +153,19 @@ async def running(settings: BusSettings, clock: Clock = utc_now) -> AsyncIterato
     """The bus over `<data_dir>/bus.db`, delivering; stops with what is in flight answered."""
     queue = Queue(settings.data_dir / "bus.db", settings.master_key_bytes())
     commits = Commits(queue)
-    limits = httpx.Limits(max_connections=None, max_keepalive_connections=64)
-    async with httpx.AsyncClient(timeout=settings.bus_push_timeout_s, limits=limits) as client:
-        signer = TokenSigner(settings.data_dir / "bus-signing-key.pem")
-        bus = Bus(settings, queue, commits, signer, client, clock)
+    client = PushClient(settings.bus_push_timeout_s)
+    signer = TokenSigner(settings.data_dir / "bus-signing-key.pem")
+    bus = Bus(settings, queue, commits, signer, client, clock)
+    try:
         await commits.do(queue.verify_key)
         for subscription in await commits.do(queue.subscriptions):
             bus.subscribe(subscription)
-        try:
-            yield bus
-        finally:
-            await bus.quiesce()
-            await commits.aclose()
-            queue.close()
+        yield bus
+    finally:
+        await bus.quiesce()
+        await client.aclose()
+        await commits.aclose()
+        queue.close()
 
 
 def create_app(settings: BusSettings) -> FastAPI:
@@ -314,6 +314,7 @@ def _subscription_name(request: Request) -> str:
 
 
 def _with_push_config(subscription: Subscription, config: _PushConfig) -> Subscription:
+    Endpoint.parse(config.push_endpoint)
     token = config.oidc_token
     return replace(
         subscription,

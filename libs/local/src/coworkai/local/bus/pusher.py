@@ -14,12 +14,12 @@ from collections import deque
 from contextlib import suppress
 from datetime import datetime, timedelta
 
-import httpx
 import msgspec
 
 from coworkai.common.clock import Clock
-from coworkai.common.errors import CoworkError
+from coworkai.common.errors import CoworkError, Transient
 from coworkai.common.observability import get_logger, meter
+from coworkai.local.bus.push_client import Endpoint, PushClient
 from coworkai.local.bus.queue import Commits, Delivery, Queue, Subscription
 from coworkai.local.bus.settings import BusSettings
 from coworkai.local.bus.tokens import TokenSigner
@@ -43,12 +43,12 @@ class Pusher:
         queue: Queue,
         commits: Commits,
         tokens: TokenSigner,
-        client: httpx.AsyncClient,
+        client: PushClient,
         settings: BusSettings,
         clock: Clock,
     ) -> None:
-        self.subscription = subscription
         self.in_flight = 0
+        self.point_to(subscription)
         self._queue = queue
         self._commits = commits
         self._tokens = tokens
@@ -65,6 +65,11 @@ class Pusher:
         self._wake = asyncio.Event()
         self._pushes: set[asyncio.Task[None]] = set()
         self._loop = asyncio.create_task(self._run())
+
+    def point_to(self, subscription: Subscription) -> None:
+        """Deliver to the endpoint of `subscription` from now on. Raises Terminal when it is none."""
+        self.endpoint = Endpoint.parse(subscription.endpoint)
+        self.subscription = subscription
 
     def wake(self) -> None:
         self._wake.set()
@@ -140,12 +145,9 @@ class Pusher:
             token = self._tokens.token(subscription.audience, subscription.service_account, self._clock())
             headers["authorization"] = f"Bearer {token}"
         try:
-            response = await self._client.post(
-                subscription.endpoint, content=envelope(delivery, subscription.name), headers=headers
-            )
-        except httpx.HTTPError:
+            return await self._client.post(self.endpoint, headers, envelope(delivery, subscription.name))
+        except Transient:
             return None
-        return response.status_code
 
     async def _delivered(self, delivery: Delivery) -> None:
         self._failures = 0
