@@ -20,8 +20,9 @@ import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import lru_cache
+from functools import cache, lru_cache
 
+import numpy as np
 import polars as pl
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -51,6 +52,10 @@ class Kind(StrEnum):
     SECRET = "secret"  # noqa: S105 - the name of a kind
     QUERY = "query"
     TEXT = "text"
+
+
+_OPENING = {kind: f"<{kind.value}:" for kind in Kind}
+_PERSON = {kind: kind.value.encode() for kind in Kind}
 
 
 # --------------------------------------------------------------------------------------------- keys
@@ -124,12 +129,20 @@ def plain_identifier(keys: TenantKeys, value: str) -> str:
 
 
 def _hash(keys: TenantKeys, kind: Kind, value: str) -> str:
+    return _cached_hash(keys, kind, value) if len(value) <= _SHORT else _plain_hash(keys, kind, value)
+
+
+def _plain_hash(keys: TenantKeys, kind: Kind, value: str) -> str:
     return hashlib.blake2b(
         value.encode("utf-8", "surrogatepass"),
         key=keys.token,
         digest_size=TOKEN_BYTES,
-        person=kind.value.encode(),
+        person=_PERSON[kind],
     ).hexdigest()
+
+
+_SHORT = 64
+_cached_hash = lru_cache(maxsize=65_536)(_plain_hash)
 
 
 # --------------------------------------------------------------------------------------------- free text
@@ -142,25 +155,32 @@ def tokenise(texts: pl.Series, keys: Sequence[TenantKeys], *, urls: bool = False
     rows = texts.str.contains(_GATE_URL if urls else _GATE).arg_true()
     if rows.is_empty():
         return texts
-    hits = texts.gather(rows).alias("text")
-    url_gate = f"{_GATES[0]}|{_GATE_ADDRESS}" if urls else _GATES[0]
-    gates = hits.to_frame().select(
-        pl.col("text").str.contains(gate).alias(str(index))
-        for index, gate in enumerate((url_gate, *_GATES[1:]))
-    )
-    replaced: list[str] = []
-    for row, text, (*flags, is_odd) in zip(rows, hits, gates.iter_rows(), strict=True):
-        if is_odd:
-            replaced.append(tokenise_text(text, keys[row], urls=urls))
-        else:
-            replaced.append(_replace(text, _spans(text, urls=urls, flags=flags), keys[row]))
+    hits = texts.gather(rows)
+    replaced = [
+        tokenise_text(text, keys[row], urls=urls)
+        if mask & _ODD
+        else _replace(text, _spans(text, _open(mask), urls=urls), keys[row])
+        for row, text, mask in zip(rows, hits, _open_gates(hits, urls=urls), strict=True)
+    ]
     return texts.clone().scatter(rows, replaced)
+
+
+def _open_gates(texts: pl.Series, *, urls: bool) -> list[int]:
+    """For each text the detectors whose gates are open, as a bit each; `_ODD` for one that may fold."""
+    masks = texts.str.contains(_GATE_URL_PARTS if urls else _GATES[0]).to_numpy().astype(np.int32)
+    # Most hits are query values and nothing else, so the other gates are tried one by one on the rest only.
+    rest = texts.str.contains(_GATE_BUT_URL_PARTS).arg_true()
+    others = texts.gather(rest)
+    for place, gate in enumerate(_GATES[1:], 1):
+        masks[rest.to_numpy()] |= others.str.contains(gate).to_numpy().astype(np.int32) << place
+    opened: list[int] = masks.tolist()
+    return opened
 
 
 def tokenise_text(text: str, keys: TenantKeys, *, urls: bool = False) -> str:
     """One text with its PII replaced by tokens; `urls` as in `tokenise`."""
     folded, origin = _fold(text)
-    return _replace(text, _origins(_spans(folded, urls=urls), origin), keys)
+    return _replace(text, _origins(_spans(folded, _DETECTORS, urls=urls), origin), keys)
 
 
 @lru_cache(maxsize=16_384)
@@ -180,7 +200,7 @@ def tokenise_typed(text: str, keys: TenantKeys, controls: Sequence[tuple[int, in
     spans: list[Span] = []
     for corrected in (False, True):
         folded, origin = _fold_typed(text, controls, corrected=corrected)
-        spans += _origins(_spans(folded, urls=False), origin)
+        spans += _origins(_spans(folded, _DETECTORS, urls=False), origin)
     inside = [(start, end) for start, end, _ in controls]
     return _replace(text, _merge(spans), keys, keep=inside)
 
@@ -195,8 +215,9 @@ def _replace(text: str, spans: Sequence[Span], keys: TenantKeys, keep: Sequence[
     out: list[str] = []
     at = 0
     for start, end, kind, value in spans:
-        out += (text[at:start], f"<{kind.value}:{_hash(keys, kind, value)}>")
-        out += (text[s:e] for s, e in keep if start <= s and e <= end)
+        out += (text[at:start], _OPENING[kind], _hash(keys, kind, value), ">")
+        if keep:
+            out += (text[s:e] for s, e in keep if start <= s and e <= end)
         at = end
     out.append(text[at:])
     return "".join(out)
@@ -356,22 +377,20 @@ _USER_DIR = re.compile(
     re.IGNORECASE,
 )
 _URL = re.compile(r"://[^\s<>\"\x00]++")
-_PAIR = re.compile(r"(?P<sep>[?&;#])(?P<key>[^=&;#\s]*+)(?:=(?P<value>[^&;#\s]*+))?")
+_TAIL = re.compile("[?;#]")
+_PAIR = re.compile(r"([?&;#])([^=&;#\s]*+)(?:=([^&;#\s]*+))?")
 _COLONS = re.compile(r"[0-9A-Fa-f]{0,4}:[0-9A-Fa-f]{0,4}:")
 
 
-def _spans(text: str, *, urls: bool, flags: Sequence[bool] | None = None) -> list[Span]:
-    """Disjoint stretches of PII in folded text, in order. What one detector found, the next cannot see.
-
-    `flags` tells which detectors' gates are open; all, when it is not given.
-    """
+def _spans(text: str, detectors: Sequence[_Detector], *, urls: bool) -> list[Span]:
+    """Disjoint stretches of PII in folded text, in order. What one detector found, the next cannot see."""
     spans: list[Span] = []
-    for detector, is_open in zip(_DETECTORS, flags or _ALL, strict=True):
-        if not is_open:
-            continue
+    for place, detector in enumerate(detectors, 1):
         found = list(detector.find(text, urls))
-        text = _mask(text, found)
-        spans += found
+        if found:
+            spans += found
+            if place < len(detectors):
+                text = _mask(text, found)
     spans.sort()
     return spans
 
@@ -397,17 +416,19 @@ def _find_url_parts(text: str, urls: bool) -> Iterator[Span]:
 
 def _url_parts(text: str, start: int, end: int) -> Iterator[Span]:
     """Userinfo, query values, path parameters, and a fragment that is made like a query."""
-    tail = min((at for c in "?;#" if (at := text.find(c, start, end)) >= 0), default=end)
+    delimiter = _TAIL.search(text, start, end)
+    tail = end if delimiter is None else delimiter.start()
     host_end = text.find("/", start, tail)
     host_end = tail if host_end < 0 else host_end
     at = text.rfind("@", start, host_end)
     if at > start and text[max(0, start - 3) : start] == "://":
         yield start, at, Kind.USER, text[start:at]
     for match in _PAIR.finditer(text, tail, end):
-        if match["value"]:
-            yield *match.span("value"), Kind.QUERY, match["value"]
-        elif match["value"] is None and match["sep"] != "#" and match["key"]:
-            yield *match.span("key"), Kind.QUERY, match["key"]
+        separator, key, value = match.groups()
+        if value:
+            yield match.start(3), match.end(3), Kind.QUERY, value
+        elif value is None and separator != "#" and key:
+            yield match.start(2), match.end(2), Kind.QUERY, key
 
 
 def _find_lookalikes(text: str, _urls: bool) -> Iterator[Span]:
@@ -560,11 +581,18 @@ _GATE_ODD = (
     r"|[0-9)][\u{A0}\u{2000}-\u{200A}\u{2010}-\u{2015}\u{202F}\u{2212}\u{3000}]{1,2}[0-9(]"
 )
 """Characters that may fold into something else: such a text is looked at by every detector."""
-_GATE_ADDRESS = r"[?;#]|://[^/]*@"
 _GATES = (*(detector.gate for detector in _DETECTORS), _GATE_ODD)
-_GATE = "|".join(_GATES)
-_GATE_URL = f"{_GATE}|{_GATE_ADDRESS}"
-_ALL = (True,) * len(_DETECTORS)
+_ODD = 1 << len(_DETECTORS)
+_GATE_BUT_URL_PARTS = "|".join(_GATES[1:])
+_GATE_URL_PARTS = rf"{_GATES[0]}|[?;#]|://[^/]*@"
+_GATE = f"{_GATES[0]}|{_GATE_BUT_URL_PARTS}"
+_GATE_URL = f"{_GATE_URL_PARTS}|{_GATE_BUT_URL_PARTS}"
+
+
+@cache
+def _open(mask: int) -> tuple[_Detector, ...]:
+    """Detectors whose gates are open."""
+    return tuple(detector for place, detector in enumerate(_DETECTORS) if mask >> place & 1)
 
 
 # --------------------------------------------------------------------------------------------- check digits

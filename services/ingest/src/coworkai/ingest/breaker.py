@@ -12,6 +12,8 @@ from collections import OrderedDict, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+import msgspec
+
 from coworkai.common.errors import Overloaded
 from coworkai.common.events import Source
 
@@ -31,8 +33,7 @@ class BreakerRules:
     probe_every_s: float = 30.0
 
 
-@dataclass(frozen=True, slots=True)
-class Flow:
+class Flow(msgspec.Struct, frozen=True, gc=False):
     """What a breaker watches."""
 
     tenant_id: str

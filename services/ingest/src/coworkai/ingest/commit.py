@@ -17,6 +17,9 @@ from coworkai.ingest.tokenise import Pending, encode
 Committed = Callable[[str, Appended], None]
 """Told after a commit: table id, and what was appended."""
 
+ALL_FRESH: Verdicts = np.zeros(0, dtype=np.int8)
+"""Instead of verdicts that are all FRESH."""
+
 log = observability.get_logger(__name__)
 
 
@@ -30,7 +33,7 @@ class SourceCommit:
         self._committed = committed
 
     def __call__(self, items: Sequence[Pending]) -> list[Verdicts]:
-        """Verdicts of each item's records, in order.
+        """Verdicts of each item's records, in order; ALL_FRESH itself where all of them are fresh.
 
         Records that make the whole group fail are found by bisection and get REFUSED, the others their place
         in Bronze. Raises StorageUnavailable.
@@ -51,6 +54,8 @@ class SourceCommit:
             return self._bisect(items)
         if appended.version is not None:
             self._committed(self._table_id, appended)
+        if not appended.verdicts.any():
+            return [ALL_FRESH] * len(items)
         ends = np.cumsum([len(item.batch.records) for item in items])[:-1]
         return np.split(appended.verdicts, ends)
 
@@ -63,5 +68,8 @@ class SourceCommit:
         if count == 1:
             return [np.array([Verdict.REFUSED], dtype=np.int8)]
         middle = count // 2
-        first, second = self._append([item.cut(0, middle)]), self._append([item.cut(middle, count)])
-        return [np.concatenate((first[0], second[0]))]
+        return [np.concatenate([self._all(half) for half in (item.cut(0, middle), item.cut(middle, count))])]
+
+    def _all(self, item: Pending) -> Verdicts:
+        (verdicts,) = self._append([item])
+        return np.zeros(len(item.batch.records), dtype=np.int8) if verdicts is ALL_FRESH else verdicts

@@ -10,8 +10,8 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Annotated, Generic, TypeVar
 
@@ -35,8 +35,7 @@ Drift = dict[str, object]
 """Fields the contract does not know, as decoded JSON."""
 
 
-@dataclass(frozen=True, slots=True)
-class Delivery:
+class Delivery(msgspec.Struct, frozen=True, gc=False):
     """One delivery attempt of one message, however it came.
 
     `source` is None when the topic is none of ours. `sender` is the tenant that the sender is authenticated
@@ -74,8 +73,7 @@ class Reject:
     day: date | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Batch:
+class Batch(msgspec.Struct, frozen=True):
     """Readable records of one message, in order, and the rejects between them.
 
     `index[i]` is the place of `records[i]` in the message; `drift[i]` its unknown fields, where it has any.
@@ -84,9 +82,9 @@ class Batch:
     source: Source
     header: BatchHeader
     records: list[msgspec.Struct]
-    index: list[int]
-    rejects: list[Reject] = field(default_factory=list)
-    drift: Mapping[int, Drift] = field(default_factory=dict)
+    index: Sequence[int]
+    rejects: list[Reject] = []
+    drift: dict[int, Drift] = {}
     raws: list[bytes] | None = None
     data: bytes = b""
 
@@ -111,7 +109,7 @@ def decode_batch(delivery: Delivery) -> Batch:
         batch = _STRICT_BATCH[delivery.source].decode(delivery.data)
     except _UNDECODABLE:
         return _decode_one_by_one(delivery.source, delivery.data)
-    return Batch(delivery.source, batch, batch.records, list(range(len(batch.records))), data=delivery.data)
+    return Batch(delivery.source, batch, batch.records, range(len(batch.records)), data=delivery.data)
 
 
 def tenant_of(delivery: Delivery) -> str | None:
@@ -309,26 +307,25 @@ def _decode_jobs(delivery: Delivery) -> Batch:
     if not {"user_id", "valid_from"} <= set(names):
         raise Rejected(Reason.BAD_BATCH, header.tenant_id)
     heading = _csv_line(names)
-    batch = Batch(Source.JOBS, header, [], [], [], {}, [], delivery.data)
+    records: list[msgspec.Struct] = []
+    index: list[int] = []
+    rejects: list[Reject] = []
     drift: dict[int, Drift] = {}
-    assert batch.raws is not None
+    raws: list[bytes] = []
     for place, cells, raw in rows:
         if place > MAX_RECORDS_PER_BATCH:
             raise Rejected(Reason.TOO_MANY_RECORDS, header.tenant_id)
-        original = (heading + raw).encode("utf-8", "surrogateescape")
-        batch.raws.append(original)
+        raws.append((heading + raw).encode("utf-8", "surrogateescape"))
         try:
             record, unknown = _decode_row(names, cells, raw)
         except _BadRecord as bad:
-            batch.rejects.append(Reject(place - 1, bad.reason, original, bad.user_id, bad.day))
+            rejects.append(Reject(place - 1, bad.reason, raws[-1], bad.user_id, bad.day))
             continue
         if unknown:
-            drift[len(batch.records)] = unknown
-        batch.records.append(record)
-        batch.index.append(place - 1)
-    return Batch(
-        Source.JOBS, header, batch.records, batch.index, batch.rejects, drift, batch.raws, batch.data
-    )
+            drift[len(records)] = unknown
+        records.append(record)
+        index.append(place - 1)
+    return Batch(Source.JOBS, header, records, index, rejects, drift, raws, delivery.data)
 
 
 def _decode_row(names: list[str], cells: list[str] | None, raw: str) -> tuple[JobsRow, Drift]:

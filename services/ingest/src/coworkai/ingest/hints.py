@@ -18,6 +18,7 @@ from coworkai.common.errors import CoworkError
 from coworkai.ingest.bronze import Appended
 
 TOPIC = "bronze-committed"
+CLOSE_TIMEOUT_S = 2.0
 
 log = observability.get_logger(__name__)
 
@@ -58,9 +59,11 @@ class Hints:
         self._loop.call_soon_threadsafe(self._add, table_id, appended, carrier)
 
     async def aclose(self) -> None:
-        """Send what is left."""
-        while self._sending is not None:
-            await self._sending
+        """Send what is left, unless the bus takes too long."""
+        if self._sending is not None:
+            _, late = await asyncio.wait({self._sending}, timeout=CLOSE_TIMEOUT_S)
+            for task in late:
+                task.cancel()
 
     def _add(self, table_id: str, appended: Appended, carrier: dict[str, str]) -> None:
         assert appended.version is not None

@@ -16,14 +16,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
+import msgspec
 import numpy as np
-import numpy.typing as npt
 
 from coworkai.common import observability, pii
 from coworkai.common.errors import Forbidden, Overloaded
 from coworkai.common.events import BatchHeader, Source
 from coworkai.common.outcome import Outcome, Reason
 from coworkai.ingest.breaker import Breaker, Flow
+from coworkai.ingest.commit import ALL_FRESH
 from coworkai.ingest.decode import Batch, Delivery, Reject, Rejected, decode_batch, tenant_of
 from coworkai.ingest.group_commit import GroupCommit
 from coworkai.ingest.quarantine import Original, Receipt, Refusal
@@ -52,8 +53,7 @@ class RecordOutcome:
     reason: Reason | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Delivered:
+class Delivered(msgspec.Struct, frozen=True):
     """The outcomes of one delivery. `received` = `accepted` + `duplicate` + `quarantined`."""
 
     received: int
@@ -126,7 +126,7 @@ class Pipeline:
             delivery.row_number,
         )
         verdicts = await self._commit(pending)
-        if timely.rejects or verdicts.any():
+        if timely.rejects or verdicts is not ALL_FRESH:
             return await self._account(delivery, pending, verdicts, rules)
         self._count(pending, delivery, batch.received, 0)
         return Delivered(batch.received, batch.received, 0)
@@ -156,7 +156,7 @@ class Pipeline:
 
     async def _commit(self, pending: Pending) -> Verdicts:
         if not pending.batch.records:
-            return np.zeros(0, dtype=np.int8)
+            return ALL_FRESH
         return await self._tables.sources[pending.batch.source].submit(pending)
 
     def _count(self, pending: Pending, delivery: Delivery, received: int, quarantined: int) -> None:
@@ -173,7 +173,7 @@ class Pipeline:
         """Keep what was refused, sealed, and a receipt of all that was not accepted."""
         batch = pending.batch
         rejects = sorted((*batch.rejects, *_late_rejects(batch, verdicts)), key=lambda reject: reject.index)
-        again = np.flatnonzero(verdicts == Verdict.DUPLICATE)
+        again = np.flatnonzero(verdicts == Verdict.DUPLICATE).tolist()
         receipt = _receipt(delivery, pending, rejects, again, rules)
         refusals = [_refusal(delivery, pending, reject) for reject in rejects]
         kept = [self._tables.receipts.submit(receipt)]
@@ -183,7 +183,7 @@ class Pipeline:
         self._count(pending, delivery, batch.received, len(rejects))
         return Delivered(
             received=batch.received,
-            accepted=int((verdicts == Verdict.FRESH).sum()),
+            accepted=batch.received - len(rejects) - len(again),
             duplicate=len(again),
             refused=[(reject.index, reject.reason) for reject in rejects],
             duplicates=[batch.index[position] for position in again],
@@ -216,7 +216,7 @@ def _flow(batch: Batch) -> Flow:
 def _late_rejects(batch: Batch, verdicts: Verdicts) -> list[Reject]:
     """Records that the table itself would not take."""
     rejects = []
-    for position in np.flatnonzero(verdicts > Verdict.DUPLICATE):
+    for position in np.flatnonzero(verdicts > Verdict.DUPLICATE).tolist():
         record, place = batch.records[position], batch.index[position]
         is_conflict = verdicts[position] == Verdict.CONFLICT
         reason = Reason.ID_CONFLICT if is_conflict else Reason.STORAGE_REJECTED
@@ -233,7 +233,7 @@ def _receipt(
     delivery: Delivery,
     pending: Pending,
     rejects: Sequence[Reject],
-    again: npt.NDArray[np.intp],
+    again: Sequence[int],
     rules: TimeRules,
 ) -> Receipt:
     batch, context = pending.batch, pending.context

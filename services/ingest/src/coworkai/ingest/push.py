@@ -6,7 +6,7 @@ too much in flight, breaker open) and anything unexpected make Pub/Sub deliver a
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
@@ -64,8 +64,10 @@ async def read_body(receive: Receive, in_flight: InFlight, limit: int) -> bytes:
     """
     chunks: list[bytes] = []
     size = 0
+    is_last = False
     try:
-        async for chunk in _chunks(receive):
+        while not is_last:
+            chunk, is_last = _chunk(await receive())
             in_flight.take(len(chunk))
             size += len(chunk)
             chunks.append(chunk)
@@ -76,14 +78,11 @@ async def read_body(receive: Receive, in_flight: InFlight, limit: int) -> bytes:
     return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
 
-async def _chunks(receive: Receive) -> AsyncIterator[bytes]:
-    while True:
-        event = await receive()
-        if event["type"] == "http.disconnect":
-            raise Transient("the sender went away")
-        yield event.get("body", b"")
-        if not event.get("more_body", False):
-            return
+def _chunk(event: MutableMapping[str, Any]) -> tuple[bytes, bool]:
+    """A piece of the body, and whether it is the last."""
+    if event["type"] == "http.disconnect":
+        raise Transient("the sender went away")
+    return event.get("body", b""), not event.get("more_body", False)
 
 
 def _check_size(size: int, limit: int) -> None:

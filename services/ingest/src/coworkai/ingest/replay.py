@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 
 import msgspec
@@ -125,7 +125,7 @@ async def _deliver(sealed: Original, row: dict[str, object], pipeline: Pipeline)
     except BadEnvelope:
         return await pipeline.refuse(delivery, Rejected(Reason.BAD_ENVELOPE))
     return await pipeline.deliver(
-        replace(
+        msgspec.structs.replace(
             delivery,
             data=message.data,
             attributes=message.attributes,

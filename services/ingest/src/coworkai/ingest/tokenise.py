@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from datetime import datetime
 from itertools import chain, repeat
 from typing import Any, TypeVar
@@ -43,8 +43,7 @@ class TenantContext:
     keys: TenantKeys
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Pending:
+class Pending(msgspec.Struct, frozen=True, eq=False):
     """A batch on its way into Bronze, with what its message says about all of its records.
 
     `snapshot` and `row_number` restore the identity of a jobs row that is replayed alone.
@@ -54,16 +53,16 @@ class Pending:
     context: TenantContext
     message_id: str
     published_at: datetime
-    attributes: Mapping[str, str] = field(default_factory=dict)
+    attributes: Mapping[str, str] = {}
     snapshot: str | None = None
     row_number: int | None = None
 
     def cut(self, first: int, end: int) -> Pending:
         """The same with the records from `first` to `end` only."""
         batch = self.batch
-        return replace(
+        return msgspec.structs.replace(
             self,
-            batch=replace(
+            batch=msgspec.structs.replace(
                 batch,
                 records=batch.records[first:end],
                 index=batch.index[first:end],
@@ -217,14 +216,21 @@ class _Records:
 
         Fields left at their default do not count, so a contract that learns a field changes no digest.
         """
-        blake2b, drift = hashlib.blake2b, self.drift
+        drift = self.drift
+        digesters = self.spread(_digester(item.context.keys) for item in self.items)
         out = bytearray()
-        for index, (record, keys) in enumerate(zip(self.records, self.keys, strict=True)):
+        for index, (record, keyed) in enumerate(zip(self.records, digesters, strict=True)):
             content = _canonical(record)
-            if index in drift:
+            if drift and index in drift:
                 content = _canonical(msgspec.json.decode(content) | drift[index])
-            out += blake2b(content, key=keys.digest, digest_size=8).digest()
+            digest = keyed.copy()
+            digest.update(content)
+            out += digest.digest()
         return np.frombuffer(bytes(out), dtype="<i8").astype(np.int64)
+
+
+def _digester(keys: TenantKeys) -> hashlib.blake2b:
+    return hashlib.blake2b(key=keys.digest, digest_size=8)
 
 
 def _is_plain(context: TenantContext) -> bool:

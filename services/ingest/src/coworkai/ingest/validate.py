@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from typing import cast
 
@@ -17,8 +16,7 @@ LONGEST_ACTIVITY = timedelta(hours=24)
 FUTURE_TOLERANCE = timedelta(hours=24)
 
 
-@dataclass(frozen=True, slots=True)
-class TimeRules:
+class TimeRules(msgspec.Struct, frozen=True, gc=False):
     """Own times allowed for a message: not before `earliest`, not after `latest`."""
 
     earliest: datetime
@@ -46,7 +44,7 @@ def check_times(batch: Batch, rules: TimeRules) -> Batch:
             record, place = batch.records[position], batch.index[position]
             user_id: str = getattr(record, "user_id")  # noqa: B009 - the structs share no typed base
             rejects.append(Reject(place, reason, batch.raw(place), user_id, own_day(batch.source, record)))
-    return replace(
+    return msgspec.structs.replace(
         batch,
         records=[batch.records[position] for position in kept],
         index=[batch.index[position] for position in kept],
