@@ -7,7 +7,7 @@ from datetime import date, timedelta
 from random import Random
 
 import polars as pl
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 from tests.doubles import reference_rules
@@ -175,6 +175,7 @@ def test_slices_tile_the_activities_of_their_workblock(crew: Crew) -> None:
 
 
 @given(typing_crews(), st.randoms(use_true_random=False))
+@settings(max_examples=25)
 def test_the_order_of_rows_changes_nothing(crew: Crew, random: Random) -> None:
     silver = Silver.of(crew)
 
@@ -189,6 +190,7 @@ def test_the_order_of_rows_changes_nothing(crew: Crew, random: Random) -> None:
 
 
 @given(typing_crews())
+@settings(max_examples=25)
 def test_workers_one_by_one_give_what_they_give_together(crew: Crew) -> None:
     together = frames(Silver.of(crew).build())
     alone = [frames(Silver.of({user: crew[user]}).build()) for user in sorted(crew)]
@@ -197,6 +199,7 @@ def test_workers_one_by_one_give_what_they_give_together(crew: Crew) -> None:
 
 
 @given(typing_crews())
+@settings(max_examples=25)
 def test_days_one_by_one_give_what_they_give_together(crew: Crew) -> None:
     silver = Silver.of(crew)
     together = frames(silver.build())

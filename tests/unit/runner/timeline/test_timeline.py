@@ -9,7 +9,7 @@ from random import Random
 
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 from tests.doubles import reference_rules
@@ -209,6 +209,7 @@ def test_the_timeline_and_its_audit_equal_the_reference(crew: dict[str, Worker])
 
 
 @given(crews(), st.randoms(use_true_random=False))
+@settings(max_examples=25)
 def test_the_order_of_rows_changes_nothing(crew: dict[str, Worker], random: Random) -> None:
     order = list(range(sum(len(worker.activities) for worker in crew.values())))
     random.shuffle(order)
@@ -218,6 +219,7 @@ def test_the_order_of_rows_changes_nothing(crew: dict[str, Worker], random: Rand
 
 
 @given(crews())
+@settings(max_examples=25)
 def test_workers_one_by_one_give_what_they_give_together(crew: dict[str, Worker]) -> None:
     together = build_crew(crew)
     alone = [build_crew({user: crew[user]}) for user in sorted(crew)]
