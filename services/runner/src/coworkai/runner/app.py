@@ -28,7 +28,7 @@ from fastapi import FastAPI, Request, Response
 from coworkai.common.artifacts import ArtifactStore
 from coworkai.common.bus import Publisher, PushAuth, decode_push
 from coworkai.common.control import Control, Stage, Tenant
-from coworkai.common.errors import CoworkError, StorageUnavailable, Terminal
+from coworkai.common.errors import StorageUnavailable, Terminal
 from coworkai.common.lake import Lake
 from coworkai.common.observability import extract, get_logger, inject, meter, tracer
 from coworkai.common.service import add_health, add_problems
@@ -108,10 +108,10 @@ class Runner:
     computes is found by it before it lets go.
     """
 
-    def __init__(self, settings: RunnerSettings) -> None:
+    def __init__(self, settings: RunnerSettings, publisher: Publisher) -> None:
         self._loop = asyncio.get_running_loop()
         self._settle_s = settings.settle_s
-        self._publisher = Publisher.from_settings(settings)
+        self._publisher = publisher
         self._announcements: asyncio.Queue[tuple[Publication, dict[str, str]]] = asyncio.Queue()
         self._waiting: dict[str, asyncio.Task[int]] = {}
         self._slots = asyncio.Semaphore(settings.parallel_tenants)
@@ -160,7 +160,8 @@ class Runner:
             publication, attributes = await self._announcements.get()
             try:
                 await self._publisher.publish(TOPICS[publication.stage], message_of(publication), attributes)
-            except CoworkError as error:
+            except Exception as error:
+                # Whoever waits for the queue to be empty must not wait for ever.
                 log.warning("not announced", error=error, topic=TOPICS[publication.stage])
             finally:
                 self._announcements.task_done()
@@ -209,13 +210,13 @@ class Runner:
         self._loop.call_soon_threadsafe(self._announcements.put_nowait, (publication, attributes))
 
 
-def create_app(settings: RunnerSettings) -> FastAPI:
-    """The service's ASGI application."""
+def create_app(settings: RunnerSettings, publisher: Publisher | None = None) -> FastAPI:
+    """The service's ASGI application; it announces on `publisher`, the settings' bus when None."""
     auth = PushAuth.from_settings(settings)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        runner = app.state.runner = Runner(settings)
+        runner = app.state.runner = Runner(settings, publisher or Publisher.from_settings(settings))
         tasks = [asyncio.create_task(runner.announce_forever())]
         if settings.sweep_every_s:
             tasks.append(asyncio.create_task(runner.every(settings.sweep_every_s, runner.look)))
