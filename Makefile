@@ -50,6 +50,8 @@ check: $(VENV)/.dev ## Formatting, lint, strict types, import contracts, generat
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 	@$(BIN)/python -m coworkai.common.schemas --check docs/schemas
+	@$(BIN)/python -m coworkai.runner.stage1.catalogue --check docs/kpis.md
+	@$(BIN)/python -m coworkai.local.settings_reference --check docs/settings.md
 
 unit: $(VENV)/.dev ## The test suite without the checks
 	@$(BIN)/python -m pytest -m "not integration and not chaos"
@@ -69,6 +71,8 @@ lock: $(BIN)/python ## Resolve the lock files again
 
 docs: $(VENV)/.dev ## Write the generated documents again
 	@$(BIN)/python -m coworkai.common.schemas docs/schemas
+	@$(BIN)/python -m coworkai.runner.stage1.catalogue docs/kpis.md
+	@$(BIN)/python -m coworkai.local.settings_reference docs/settings.md
 
 clean: ## Remove the environment and caches
 	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
