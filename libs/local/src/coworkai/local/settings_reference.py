@@ -10,8 +10,6 @@ import argparse
 import sys
 from pathlib import Path
 
-from pydantic_core import PydanticUndefined
-
 from coworkai.common.settings import CommonSettings
 from coworkai.ingest.settings import IngestSettings
 from coworkai.local.bus.settings import BusSettings
@@ -34,16 +32,14 @@ def markdown() -> str:
 
 
 def _table(title: str, settings: type[CommonSettings], shared: frozenset[str]) -> list[str]:
-    rows = []
+    rows, values = [], dict[str, object]()
     for name, field in settings.model_fields.items():
-        if name in shared:
-            continue
-        if field.default is PydanticUndefined:
-            default = "depends on others"
-        else:
-            default = "" if field.default is None else f"`{field.default}`"
-        rows.append(f"| `COWORKAI_{name.upper()}` | {default} | {field.description} |")
-    return [f"## {title}", "", "| variable | default | meaning |", "| --- | --- | --- |", *rows, ""]
+        # As it is embedded; what a default depends on comes before it.
+        values[name] = field.get_default(call_default_factory=True, validated_data=values)
+        if name not in shared:
+            default = "" if values[name] in (None, {}) else f"`{values[name]}`"
+            rows.append(f"| `COWORKAI_{name.upper()}` | {default} | {field.description} |")
+    return [f"## {title}", "", "| variable | embedded default | meaning |", "| --- | --- | --- |", *rows, ""]
 
 
 def main(argv: list[str] | None = None) -> int:
