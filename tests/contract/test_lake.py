@@ -17,7 +17,7 @@ from coworkai.common import lake
 from coworkai.common.errors import LeaseLost
 from coworkai.common.events import Source
 from coworkai.common.lake import TOUCHED
-from coworkai.common.tables import BRONZE_ACTIVITIES, GOLD_WORKBLOCKS
+from coworkai.common.tables import BRONZE_ACTIVITIES, BRONZE_BY_SOURCE, GOLD_WORKBLOCKS, Table
 
 FIRST, SECOND = date(2024, 1, 1), date(2024, 1, 2)
 
@@ -65,10 +65,12 @@ def test_tables_stay_readable_for_bigquery_and_old_spark(target: Target) -> None
     assert not protocol.writer_features
 
 
-def test_two_creators_at_once_get_the_same_table(target: Target) -> None:
-    with ThreadPoolExecutor(4) as pool:
-        tables = list(pool.map(lambda _: target.lake.open(BRONZE_ACTIVITIES), range(4)))
-    assert {table.metadata().id for table in tables} == {tables[0].metadata().id}
+@pytest.mark.parametrize("table", BRONZE_BY_SOURCE.values(), ids=lambda table: table.name)
+def test_creators_at_once_get_the_same_table_at_its_first_version(target: Target, table: Table) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        tables = list(pool.map(lambda _: target.lake.open(table), range(8)))
+    assert len({opened.metadata().id for opened in tables}) == 1
+    assert {opened.version() for opened in tables} == {0}
 
 
 def test_what_is_appended_is_read_back_as_declared(target: Target) -> None:

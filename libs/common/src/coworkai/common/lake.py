@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -96,17 +96,19 @@ class Lake:
         if self.is_local:
             Path(urlparse(uri).path).mkdir(parents=True, exist_ok=True)
         try:
-            # Two creators at once: the loser of version 0 is handed the winner's table.
-            DeltaTable.create(
-                uri,
-                schema=table.arrow_schema,
-                mode="ignore",
-                partition_by=list(table.partition_by),
-                name=table.id.replace("/", "_"),
-                description=table.description,
-                configuration=table_properties(table),
-                storage_options=dict(self.storage_options),
-            )
+            # Without retries: a second creator's would become version 1 with another table id.
+            with suppress(CommitFailedError):
+                DeltaTable.create(
+                    uri,
+                    schema=table.arrow_schema,
+                    mode="ignore",
+                    partition_by=list(table.partition_by),
+                    name=table.id.replace("/", "_"),
+                    description=table.description,
+                    configuration=table_properties(table),
+                    storage_options=dict(self.storage_options),
+                    commit_properties=CommitProperties(max_commit_retries=0),
+                )
             return DeltaTable(uri, storage_options=dict(self.storage_options))
         except (DeltaError, OSError) as error:
             raise StorageUnavailable(f"{table.id} could not be created ({type(error).__name__})") from error
