@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 
 import typer
 
 from coworkai.common.errors import CoworkError
-from coworkai.local.commands import convert, lake, run, tenants
+from coworkai.common.observability import TextFormatter
+from coworkai.local.commands import convert, lake, quarantine, run, tenants
 from coworkai.local.commands.options import err
 
 app = typer.Typer(
@@ -26,6 +28,8 @@ app.add_typer(convert.app, name="import")
 app.command()(lake.tables)
 app.command()(lake.rebuild)
 app.command()(lake.maintain)
+app.command()(lake.lineage)
+app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(tenants.tenant, name="tenant")
 app.add_typer(tenants.key, name="key")
 app.add_typer(tenants.dead_letters, name="dead-letters")
@@ -33,6 +37,10 @@ app.add_typer(tenants.dead_letters, name="dead-letters")
 
 def main() -> None:
     """Run the command line; a failure of ours is one line with its remedy, never a stack trace."""
+    # Libraries of ours log as they do in a service: without content or stack traces, here only errors.
+    handler = logging.StreamHandler()
+    handler.setFormatter(TextFormatter("coworkai"))
+    logging.basicConfig(handlers=[handler], level=logging.ERROR)
     try:
         app()
     except CoworkError as error:

@@ -99,10 +99,14 @@ def process(folder: Path, data_dir: Path, policy: TenantPolicy, watcher: Watcher
             left = wait_until_processed(platform, control, lake, policy.tenant_id, watcher.progress)
     finally:
         control.close()
-    if left.dead or left.failed_days:
+    if left.dead:
         raise Incomplete(
-            f"{left.dead} messages were given up and {left.failed_days} days failed",
-            remedy=f"see {data_dir / 'logs'}; coworkai dead-letters list --data {data_dir}",
+            f"{left.dead} messages were given up", remedy=f"see {data_dir / 'logs'} for what refused them"
+        )
+    if left.failed_days:
+        raise Incomplete(
+            f"{left.failed_days} days could not be computed",
+            remedy=f"see {data_dir / 'logs' / 'runner.log'}; with --data, ops/failures names the workers",
         )
     return summarise(lake, policy.tenant_id) | {"elapsed_s": round(time.monotonic() - started, 3)}
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.table import Table
+from rich.table import Column, Table
 
 from coworkai.common.control import Control
 from coworkai.local.commands.options import (
@@ -183,3 +183,51 @@ def _pipeline(data: Path) -> Iterator[tuple[RunnerSettings, Control, Pipeline]]:
         yield settings, control, build_pipeline(settings, control, lambda _publication: None)
     finally:
         control.close()
+
+
+def lineage(
+    identifier: Annotated[
+        str,
+        typer.Argument(metavar="ID", help="A workblock, wb:…, or a slice of it, wb:…/3.", show_default=False),
+    ],
+    tenant: Tenant,
+    data: Data = DEFAULT_DATA,
+    json: Json = False,
+) -> None:
+    """Trace a workblock or slice back to its Bronze events, their files and versions.
+
+    Example: coworkai lineage wb:31my5iJtNx:U06GFvM:00/3 --tenant acme --data ./data
+    """
+    from coworkai.common.lake import Lake
+    from coworkai.runner.lineage import lineage as trace
+
+    settings = settings_of(data)
+    traced = trace(Lake(settings.lake_uri, settings.storage_options), tenant, identifier)
+    if json:
+        print_json(
+            {
+                "row": traced.row,
+                "runs": traced.steps,
+                "pieces": traced.pieces.to_dicts(),
+                "keystroke_minutes": traced.keystrokes.to_dicts(),
+                "events": traced.events.to_dicts(),
+            }
+        )
+        return
+    row = traced.row
+    out.print(f"{identifier}: {row['started_at']} to {row['ended_at']}, run {row['run_id']}", soft_wrap=True)
+    for step in traced.steps:
+        read = ", ".join(f"{table}@{version}" for table, version in sorted(step.input_versions.items()))
+        out.print(f"{step.stage.value} run {step.run_id} read {read}", soft_wrap=True)
+    out.print(f"{traced.pieces.height} pieces of the timeline, {traced.keystrokes.height} keystroke minutes")
+    table = Table(
+        Column("event", no_wrap=True), "table", "version", Column("file", overflow="fold"), box=None
+    )
+    for event in traced.events.iter_rows(named=True):
+        table.add_row(
+            event["event_id"],
+            event["table"],
+            str(event["version"]),
+            f"event_date={event['event_date']}/{event['file'].rpartition('/')[2]}",
+        )
+    out.print(table)

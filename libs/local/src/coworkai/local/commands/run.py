@@ -167,7 +167,8 @@ def demo(
     facts = write_organisation(data / "records", seed=seed, start=first_day)
     err.print(
         f"{facts.workers} workers in {facts.teams} teams, {facts.first_day} to {facts.last_day}: "
-        f"{facts.received:,} records in {data / 'records'}"
+        f"{facts.received:,} records in {data / 'records'}",
+        soft_wrap=True,
     )
     with stop_on_signals():
         summary = _process(data / "records", data, TenantPolicy(DEMO_TENANT))
