@@ -60,11 +60,11 @@ def gather(values: pl.Series, index: Ints) -> pl.Series:
     """The values at the indices, null for NONE (a null index is several times faster than a null value)."""
     missing = index == NONE
     if not missing.any():
-        return values.gather(index)
+        return values[pl.Series(index.astype(np.uint32))]
     if values.is_empty():
         return pl.repeat(None, len(index), dtype=values.dtype, eager=True)
-    place = pl.Series(np.where(missing, 0, index), dtype=pl.UInt32)
-    return values.gather(place.set(pl.Series(missing), None))
+    place = pl.Series(np.where(missing, 0, index).astype(np.uint32))
+    return values[place.set(pl.Series(missing), None)]
 
 
 def run_starts(keys: npt.NDArray[np.generic]) -> Mask:
@@ -207,9 +207,13 @@ def string_codes(*columns: pl.Series) -> Strings:
     categories = pl.Categories.random()
     # The categories live as long as a column of them: keep these until their strings are read.
     coded = [column.cast(pl.Categorical(categories)) for column in columns]
-    values = categories.to_series().cast(pl.String)
-    lookup = np.arange(len(values) + 1)
+    physical = [column.to_physical() for column in coded]
+    present = (column.drop_nulls().to_numpy().astype(np.int64) for column in physical)
+    total = 1 + max(int(codes.max(initial=-1)) for codes in present)
+    every = pl.Series(np.arange(total, dtype=np.uint32))
+    values = every.cat.to(pl.Categorical(categories)).cast(pl.String)
+    lookup = np.arange(total + 1)
     lookup[-1] = NONE
     lookup[:-1][(values == "").to_numpy()] = NONE
-    codes = (lookup[column.to_physical().fill_null(len(values)).to_numpy()] for column in coded)
+    codes = (lookup[column.fill_null(total).to_numpy()] for column in physical)
     return Strings(values, tuple(codes))

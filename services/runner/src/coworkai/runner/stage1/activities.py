@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import cached_property
 from typing import TypeVar
 
 import numpy as np
@@ -64,7 +65,7 @@ class Stretches:
         return self.end - self.start
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Activities:
     """Sorted by start, then end, then app. Real ones are disjoint; synthetic ones overlap synthetic ones
     only."""
@@ -81,24 +82,27 @@ class Activities:
     def __len__(self) -> int:
         return len(self.start)
 
-    @property
+    @cached_property
     def day(self) -> Ints:
         return self.start // STRIDE
 
+    @cached_property
     def latest_end(self) -> Ints:
         """The latest end so far, at every activity."""
         return np.maximum.accumulate(self.end)
 
+    @cached_property
     def overlapping(self) -> Mask:
         """Whether another activity overlaps it."""
         overlapping = np.zeros(len(self), np.bool_)
-        overlapping[1:] |= self.latest_end()[:-1] > self.start[1:]
+        overlapping[1:] |= self.latest_end[:-1] > self.start[1:]
         overlapping[:-1] |= self.start[1:] < self.end[:-1]
         return overlapping
 
+    @cached_property
     def evidence(self) -> Stretches:
         """Their union: of each what no earlier one gave, where that is anything."""
-        before = np.append(np.int64(0), self.latest_end()[:-1])[: len(self)]
+        before = np.append(np.int64(0), self.latest_end[:-1])[: len(self)]
         start = np.maximum(self.start, before)
         activity = np.flatnonzero(start < self.end)
         return Stretches(activity, start[activity], self.end[activity])
@@ -131,7 +135,7 @@ class Activities:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Minutes:
     """Keystroke minutes in order of time, then event_id. `row` is the row of the input frame."""
 
@@ -144,7 +148,7 @@ class Minutes:
     def __len__(self) -> int:
         return len(self.start)
 
-    @property
+    @cached_property
     def day(self) -> Ints:
         return self.start // STRIDE
 

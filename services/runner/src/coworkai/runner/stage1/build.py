@@ -23,7 +23,6 @@ from coworkai.runner.stage1.activities import (
     Activities,
     Kind,
     Minutes,
-    Stretches,
     Words,
     read_activities,
     read_minutes,
@@ -108,8 +107,7 @@ def build_stage1(
     matches = match_keystrokes(read_activities(timeline, words, days), minutes, rules)
     activities = matches.activities
     context = words.context(activities.app, activities.url, activities.title)
-    evidence = activities.evidence()
-    blocks = split_into_workblocks(activities, evidence, rules)
+    blocks = split_into_workblocks(activities, rules)
     pieces = cut_pieces(matches, minutes, blocks.is_kept[blocks.of_activity])
     slices = merge_slices(pieces, activities, context, blocks, rules)
     day = Day(
@@ -117,7 +115,6 @@ def build_stage1(
         words,
         minutes,
         matches,
-        evidence,
         blocks,
         pieces,
         slices,
@@ -143,7 +140,6 @@ class Day:
     words: Words
     minutes: Minutes
     matches: Matches
-    evidence: Stretches
     blocks: Blocks
     pieces: Pieces
     slices: Slices
@@ -158,12 +154,16 @@ class Day:
         """By block, null for noise."""
         kept = self.blocks.is_kept
         users = self.days.columns(self.blocks.day[kept])["user_id"]
-        ids = workblock_ids(users, self.days.timestamps(self.blocks.start[kept]), self.blocks.number[kept])
+        ids = workblock_ids(
+            users,
+            self.days.timestamps(self.blocks.start[kept], self.blocks.day[kept]),
+            self.blocks.number[kept],
+        )
         return gather(ids, np.where(kept, np.cumsum(kept) - 1, NONE))
 
     def workblocks(self, ids: pl.Series) -> pl.DataFrame:
         blocks, total = self.blocks, len(self.blocks.start)
-        evidence = self.evidence
+        evidence = self.activities.evidence
         idle = overlaps(self.idle, evidence.start, evidence.end)
         idle_us = totals(blocks.of_activity[evidence.activity[idle.part]], idle.end - idle.start, total)
         slice_app = self.activities.app[self.pieces.activity[self.slices.first]]
@@ -173,8 +173,8 @@ class Day:
             self.days.columns(blocks.day)
             | {
                 "workblock_id": ids,
-                "started_at": self.days.timestamps(blocks.start),
-                "ended_at": self.days.timestamps(blocks.end),
+                "started_at": self.days.timestamps(blocks.start, blocks.day),
+                "ended_at": self.days.timestamps(blocks.end, blocks.day),
                 "duration_s": (blocks.end - blocks.start) / SECOND_US,
                 "active_s": blocks.active_us / SECOND_US,
                 "idle_s": idle_us / SECOND_US,
@@ -198,20 +198,21 @@ class Day:
             found[slices.of_minute[held & mask]] = True
             return found
 
-        key_count = keystrokes["key_count"].gather(self.minutes.row[held])
+        key_count = gather(keystrokes["key_count"], self.minutes.row[held])
         known = key_count.is_not_null().to_numpy()
         minutes = np.bincount(slice_of_held, minlength=total)
         known_minutes = np.bincount(slice_of_held[known], minlength=total)
         keys = totals(slice_of_held, key_count.fill_null(0).to_numpy(), total)
         idle = overlaps(self.idle, self.pieces.start, self.pieces.end)
         idle_us = totals(slices.of_piece[idle.part], idle.end - idle.start, total)
+        day = self.blocks.day[slices.block]
         frame = pl.DataFrame(
-            self.days.columns(self.blocks.day[slices.block])
+            self.days.columns(day)
             | {
-                "workblock_id": ids.gather(slices.block),
+                "workblock_id": gather(ids, slices.block),
                 "sequence": slices.sequence,
-                "started_at": self.days.timestamps(slices.start),
-                "ended_at": self.days.timestamps(slices.end),
+                "started_at": self.days.timestamps(slices.start, day),
+                "ended_at": self.days.timestamps(slices.end, day),
                 "duration_s": slices.evidence_us / SECOND_US,
                 "app": self.words.apps.column(activities.app[named]),
                 "url": self.words.urls.column(activities.url[named]),
@@ -219,7 +220,7 @@ class Day:
                 "keystroke_minutes": minutes,
                 "key_count": pl.Series(keys).set(pl.Series((minutes > 0) & (known_minutes == 0)), None),
                 "keystroke_log": keystroke_logs(
-                    keystrokes["text"].gather(self.minutes.row[held]), slice_of_held, total
+                    gather(keystrokes["text"], self.minutes.row[held]), slice_of_held, total
                 ),
                 "ambiguous": any_minute(self.ambiguous),
                 "multitasking": slices.multitasking,
@@ -234,7 +235,7 @@ class Day:
 
     def accounting(self, audit: pl.DataFrame) -> pl.DataFrame:
         total = len(self.days)
-        evidence = self.evidence
+        evidence = self.activities.evidence
         day, us = self.activities.day[evidence.activity], evidence.microseconds
         is_real = self.activities.kind[evidence.activity] == Kind.REAL
         is_noise = ~self.blocks.is_kept[self.blocks.of_activity[evidence.activity]]
@@ -271,11 +272,11 @@ class Day:
         return pl.DataFrame(
             self.days.columns(self.minutes.day)
             | {
-                "event_id": keystrokes["event_id"].gather(self.minutes.row),
+                "event_id": gather(keystrokes["event_id"], self.minutes.row),
                 "phase": self.matches.phase,
                 "cross_app": self.matches.cross_app,
                 "ambiguous": self.ambiguous,
-                "workblock_id": ids.gather(self.block_of_minute),
+                "workblock_id": gather(ids, self.block_of_minute),
                 "sequence": gather(pl.Series(self.slices.sequence, dtype=pl.Int32), self.slices.of_minute),
             }
         )

@@ -55,9 +55,9 @@ def idle_intervals(device_posture: pl.DataFrame, rules: Stage1Rules = DEFAULT_RU
     evidence = pl.concat([untouched, locked]).match_to_schema(IDLE)
     days = WorkerDays.of([evidence])
     start, end = days.stretches(evidence)
+    day = start // STRIDE
     return pl.DataFrame(
-        days.columns(start // STRIDE)
-        | {"started_at": days.timestamps(start), "ended_at": days.timestamps(end)}
+        days.columns(day) | {"started_at": days.timestamps(start, day), "ended_at": days.timestamps(end, day)}
     ).match_to_schema(IDLE)
 
 

@@ -71,7 +71,7 @@ def cut_pieces(matches: Matches, minutes: Minutes, kept: Mask) -> Pieces:
     closing = _point(holder, minute + MINUTE_US - start)[minute + MINUTE_US < end]
 
     whole = np.flatnonzero(kept)
-    overlapping = np.flatnonzero(kept & activities.overlapping())
+    overlapping = np.flatnonzero(kept & activities.overlapping)
     points = np.concatenate([_point(whole, 0), opening, closing, _every_minute(activities, overlapping)])
     points.sort(kind="stable")
     points = points[run_starts(points)]
@@ -125,7 +125,7 @@ def ambiguous_minutes(activities: Activities, context: Ints, minutes: Minutes) -
     included."""
     if not len(activities) or not len(minutes):
         return np.zeros(len(minutes), np.bool_)
-    first = np.searchsorted(activities.latest_end(), minutes.start, "right")
+    first = np.searchsorted(activities.latest_end, minutes.start, "right")
     last = np.searchsorted(activities.start, minutes.start + MINUTE_US, "left") - 1
     several = np.flatnonzero(first < last)
     first, last = first[several], last[several]
@@ -133,7 +133,7 @@ def ambiguous_minutes(activities: Activities, context: Ints, minutes: Minutes) -
     differ = changes[last] > changes[first]
 
     # Where activities overlap each other, one between the first and the last may end before the minute.
-    overlapping = np.append(0, np.cumsum(activities.overlapping()))
+    overlapping = np.append(0, np.cumsum(activities.overlapping))
     unsure = np.flatnonzero(overlapping[last + 1] > overlapping[first])
     count = last[unsure] - first[unsure] + 1
     candidate = ranges(first[unsure], count)

@@ -22,6 +22,7 @@ from coworkai.runner.lanes import (
     Ints,
     Mask,
     Strings,
+    gather,
     run_lengths,
     run_starts,
     string_codes,
@@ -47,7 +48,7 @@ def usage_statistics(
         activities.day[kept],
         activities.start[kept],
         activities.end[kept],
-        activities.overlapping()[kept],
+        activities.overlapping[kept],
         active_us=totals(blocks.day[blocks.is_kept], blocks.active_us[blocks.is_kept], len(days)),
     )
 
@@ -121,7 +122,7 @@ class _Evidence:
             | {
                 "kind": pl.repeat(kind, len(day), dtype=pl.String, eager=True),
                 "rank": pl.Series(rank[listed], dtype=pl.Int32),
-                "name": names.values.gather(name),
+                "name": gather(names.values, name),
                 "duration_s": us / SECOND_US,
                 "day_share": us / self.active_us[day],
             }

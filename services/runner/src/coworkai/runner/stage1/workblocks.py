@@ -16,7 +16,7 @@ import numpy as np
 import polars as pl
 
 from coworkai.runner.lanes import NONE, SECOND_US, Ints, Mask, run_lengths, run_starts, totals
-from coworkai.runner.stage1.activities import Activities, Stretches
+from coworkai.runner.stage1.activities import Activities
 from coworkai.runner.stage1.rules import Stage1Rules
 from coworkai.runner.stage1.worker_days import STRIDE
 
@@ -46,9 +46,9 @@ class Blocks:
         return self.start // STRIDE
 
 
-def split_into_workblocks(activities: Activities, evidence: Stretches, rules: Stage1Rules) -> Blocks:
+def split_into_workblocks(activities: Activities, rules: Stage1Rules) -> Blocks:
     """Begin a block where the next start is more than `workblock_break_s` after the latest end so far."""
-    latest = activities.latest_end()
+    latest, evidence = activities.latest_end, activities.evidence
     begins = run_starts(activities.day)
     begins[1:] |= activities.start[1:] - latest[:-1] > rules.workblock_break_s * SECOND_US
     first = np.flatnonzero(begins)
@@ -85,8 +85,9 @@ def workblock_ids(user_ids: pl.Series, started_at: pl.Series, number: Ints) -> p
     milliseconds; `<n>`: `number`, two digits.
     """
     users = user_ids.unique()
-    digests = pl.Series([_user_digits(user) for user in users], dtype=pl.String)
-    user = user_ids.replace_strict(users, digests, return_dtype=pl.String)
+    # No engine has MD5 of a column: one hash for every worker of the batch.
+    first_digits = base62(np.array([_first_digits(user) for user in users], np.int64))
+    user = user_ids.replace_strict(users, first_digits, return_dtype=pl.String)
     time = base62(started_at.dt.timestamp("ms").to_numpy())
     order = pl.Series(number).cast(pl.String).str.zfill(2)
     return pl.select(pl.concat_str(pl.lit("wb"), user, time, order, separator=":")).to_series()
@@ -103,10 +104,10 @@ def base62(values: Ints) -> pl.Series:
     return words.str.replace("^0+(.)", "$1")
 
 
-def _user_digits(user_id: str) -> str:
+def _first_digits(user_id: str) -> int:
+    """The number that the first 10 base 62 digits of the MD5 stand for."""
     number = int.from_bytes(hashlib.md5(user_id.encode(), usedforsecurity=False).digest(), "big")
-    digits = ""
-    while number:
-        number, digit = divmod(number, 62)
-        digits = chr(ALPHABET[digit]) + digits
-    return digits[:10]
+    digits = 22
+    while digits > 10 and number < 62 ** (digits - 1):
+        digits -= 1
+    return number // int(62 ** (digits - 10))

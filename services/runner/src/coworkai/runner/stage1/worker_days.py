@@ -17,6 +17,7 @@ from coworkai.runner.lanes import (
     NONE,
     Groups,
     Ints,
+    gather,
     group_codes,
     microseconds,
     order_of,
@@ -71,11 +72,11 @@ class WorkerDays:
         order = order[end[order] > start[order]]
         return union(start[order], end[order])
 
-    def timestamps(self, lanes: Ints) -> pl.Series:
-        day = lanes // STRIDE
-        return timestamps(lanes - day * STRIDE + self.origin[day])
+    def timestamps(self, lanes: Ints, day: Ints) -> pl.Series:
+        """Lane values of worker-days as UTC timestamps."""
+        return timestamps(lanes + (self.origin - np.arange(len(self)) * STRIDE)[day])
 
     def columns(self, day: Ints) -> dict[str, pl.Series]:
         """tenant_id, date and user_id, one row a code of `day`."""
         table = self.groups.table
-        return {name: table[name].gather(day) for name in ("tenant_id", "date", "user_id")}
+        return {name: gather(table[name], day) for name in ("tenant_id", "date", "user_id")}
