@@ -7,6 +7,7 @@ less.
 
 from __future__ import annotations
 
+import logging
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -91,6 +92,7 @@ def aw_core(folder: str) -> dict[str, float]:
     from aw_core.models import Event
     from aw_transform import flood, merge_events_by_keys
 
+    logging.getLogger("aw_transform").setLevel(logging.ERROR)
     raw = pl.read_parquet(Path(folder) / "activities.parquet").sort("user_id", "started_at")
     workers = raw.partition_by("user_id", maintain_order=True)[:AW_WORKERS]
     events = [
@@ -120,7 +122,8 @@ def _stage1_files(source: Path, target: Path, users: list[str], number: int) -> 
     built = build_stage1(timeline_rows, keystrokes, read("idle"), read("health"))
     for output in OUTPUTS:
         frame: pl.DataFrame = getattr(built, output)
-        frame.write_parquet(target / f"{output}-{number}.parquet", compression="snappy")
+        # As in the Delta tables: no minimum and maximum of titles and typed text in a file's footer.
+        frame.write_parquet(target / f"{output}-{number}.parquet", compression="snappy", statistics=False)
     return timeline_rows.height + keystrokes.height
 
 

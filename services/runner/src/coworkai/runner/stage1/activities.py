@@ -17,6 +17,7 @@ from coworkai.runner.lanes import (
     Ints,
     Mask,
     Strings,
+    is_sorted,
     microseconds,
     order_of,
     string_codes,
@@ -168,20 +169,16 @@ def read_activities(timeline: pl.DataFrame, words: Words, days: WorkerDays) -> A
     day = days.groups.codes[0]
     start = days.lanes(day, microseconds(timeline["started_at"]))
     end = days.lanes(day, microseconds(timeline["ended_at"]))
-    order = order_of(start)
-    start, end = start[order], end[order]
+    app, url, title = (words.apps.codes[0], words.urls.codes[0], words.titles.codes[0])
+    cut_start, cut_end = timeline["cut_start"].to_numpy(), timeline["cut_end"].to_numpy()
+    if not is_sorted(start):
+        order = order_of(start)
+        start, end, app, url, title = (each[order] for each in (start, end, app, url, title))
+        cut_start, cut_end = cut_start[order], cut_end[order]
     if (end <= start).any() or (start[1:] < end[:-1]).any():
         raise ValueError("pieces of the timeline overlap or are empty")
-    return Activities(
-        start,
-        end,
-        words.apps.codes[0][order],
-        words.urls.codes[0][order],
-        words.titles.codes[0][order],
-        np.full(len(order), Kind.REAL, np.int8),
-        timeline["cut_start"].to_numpy()[order],
-        timeline["cut_end"].to_numpy()[order],
-    )
+    kind = np.full(len(start), Kind.REAL, np.int8)
+    return Activities(start, end, app, url, title, kind, cut_start, cut_end)
 
 
 def read_minutes(keystrokes: pl.DataFrame, words: Words, days: WorkerDays) -> Minutes:

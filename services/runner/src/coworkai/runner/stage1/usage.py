@@ -43,22 +43,17 @@ def usage_statistics(
 ) -> pl.DataFrame:
     """The columns of USAGE, by worker-day, kind and rank. Names that nothing was seen of are left out."""
     kept = np.flatnonzero(blocks.is_kept[blocks.of_activity])
-    evidence = _Evidence(
-        days,
-        activities.day[kept],
-        activities.start[kept],
-        activities.end[kept],
-        activities.overlapping[kept],
-        active_us=totals(blocks.day[blocks.is_kept], blocks.active_us[blocks.is_kept], len(days)),
-    )
-
+    addressed = kept[activities.url[kept] != NONE]
+    url = activities.url[addressed]
     domains = _domains(words.urls)
-    domain = np.append(domains.codes[0], NONE)[activities.url[kept]]
+    active_us = totals(blocks.day[blocks.is_kept], blocks.active_us[blocks.is_kept], len(days))
+    of_apps = _Evidence.of(activities, kept, days, active_us)
+    of_urls = _Evidence.of(activities, addressed, days, active_us)
     return pl.concat(
         [
-            evidence.top("app", words.apps, activities.app[kept], rules.usage_top),
-            evidence.top("domain", domains, domain, rules.usage_top),
-            evidence.top("url", words.urls, activities.url[kept], rules.usage_top),
+            of_apps.top("app", words.apps, activities.app[kept], rules.usage_top),
+            of_urls.top("domain", domains, domains.codes[0][url], rules.usage_top),
+            of_urls.top("url", words.urls, url, rules.usage_top),
         ]
     ).sort("tenant_id", "user_id", "date", "kind", "rank")
 
@@ -101,6 +96,17 @@ class _Evidence:
     end: Ints
     overlapping: Mask
     active_us: Ints
+
+    @classmethod
+    def of(cls, activities: Activities, chosen: Ints, days: WorkerDays, active_us: Ints) -> _Evidence:
+        return cls(
+            days,
+            activities.day[chosen],
+            activities.start[chosen],
+            activities.end[chosen],
+            activities.overlapping[chosen],
+            active_us,
+        )
 
     def top(self, kind: str, names: Strings, codes: Ints, limit: int) -> pl.DataFrame:
         """The `limit` names with most evidence of every day; `codes` are by activity."""
