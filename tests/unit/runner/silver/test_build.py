@@ -9,11 +9,11 @@ import polars as pl
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.factories import DAY, TENANT, USER, at, bronze
+from tests.factories import DAY, USER, at, bronze
 
 from coworkai.common.events import Source
-from coworkai.common.tables import BRONZE_RECEIPTS, TABLES, Layer, of_layer
-from coworkai.runner.silver.build import build_silver, touched_dates
+from coworkai.common.tables import TABLES, Layer, of_layer
+from coworkai.runner.silver.build import build_silver
 
 NEXT = DAY + timedelta(days=1)
 DST = date(2024, 3, 10)
@@ -185,48 +185,6 @@ def test_a_whole_local_day_has_the_hours_its_clocks_show(day: date, hours: int) 
     assert pieces["cut_end"].to_list()[-1]
 
 
-# ------------------------------------------------------------------------------------------- touched dates
-def touched(
-    source: Source, *rows: dict[str, Any], on: list[date] | None = None, zone: str = "UTC"
-) -> list[date]:
-    return touched_dates({source.table: bronze(source, *rows)}, on, zone)
-
-
-def test_an_activity_touches_every_local_date_it_reaches() -> None:
-    long = {"started_at": at("23:30"), "ended_at": at("00:30", NEXT), "exec": "x"}
-    assert touched(Source.ACTIVITIES, long) == [DAY, NEXT]
-    assert touched(Source.ACTIVITIES, long, zone="America/New_York") == [DAY]
-    assert touched(Source.ACTIVITIES, {**long, "ended_at": at("00:00", NEXT)}) == [DAY]
-
-
-def test_only_rows_of_the_given_event_dates_touch() -> None:
-    rows = [keys(at("12:00")), keys(at("12:00", NEXT))]
-    assert touched(Source.KEYSTROKES, *rows, on=[NEXT]) == [NEXT]
-
-
-def test_the_other_date_of_an_id_sent_again_is_touched_too() -> None:
-    rows = [keys(at("12:00"), event_id="same"), keys(at("12:00", NEXT), event_id="same")]
-    assert touched(Source.KEYSTROKES, *rows, on=[NEXT]) == [DAY, NEXT]
-
-
-def test_a_receipt_touches_the_date_of_its_records() -> None:
-    receipt = {
-        "tenant_id": TENANT,
-        "event_date": NEXT,
-        "delivery_id": "d",
-        "outcome": "duplicate",
-        "records": 1,
-    }
-    frame = pl.DataFrame(
-        [{**receipt, "record_date": DAY}, {**receipt, "record_date": None}], schema=BRONZE_RECEIPTS.schema
-    )
-    assert touched_dates({"receipts": frame}, [NEXT], "UTC") == [DAY, NEXT]
-
-
-def test_nothing_touches_nothing() -> None:
-    assert touched_dates({}, [DAY], "UTC") == []
-
-
 # ------------------------------------------------------------------------------------------- properties
 USERS = st.sampled_from(["ann", "bob", "cyd"])
 ZONES = st.sampled_from([None, "UTC", "America/New_York", "Asia/Kathmandu", "Pacific/Kiritimati"])
@@ -360,21 +318,6 @@ def test_workers_may_be_computed_apart(frames: dict[str, pl.DataFrame]) -> None:
             together = pl.concat(part[name] for part in apart)
             order = [column for column in together.columns if not together.schema[column].is_nested()]
             assert together.sort(order).equals(frame.sort(order)), name
-
-
-@quick
-@given(inputs(), ZONES)
-def test_silver_has_rows_only_on_the_dates_that_its_input_touches(
-    frames: dict[str, pl.DataFrame], zone: str | None
-) -> None:
-    found = build_silver(frames, None, zone or "UTC")
-    dates = {day for name, frame in found.items() if name != "silver/org_members" for day in frame["date"]}
-    touched_by_all = touched_dates(frames, None, zone or "UTC")
-    assert dates <= set(touched_by_all)  # a row that is left out as a duplicate may have reached further
-    event_dates = {day for frame in frames.values() for day in frame["event_date"]}
-    assert (
-        sorted({d for e in event_dates for d in touched_dates(frames, [e], zone or "UTC")}) == touched_by_all
-    )
 
 
 @quick

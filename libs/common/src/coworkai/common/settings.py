@@ -96,6 +96,10 @@ class CommonSettings(BaseSettings):
         validation_alias=AliasChoices(f"{ENV_PREFIX}PORT", "PORT"),
         description="port to listen on; Cloud Run's PORT is honoured",
     )
+    bronze_days: int = Field(
+        default=400, ge=1, description="days that Bronze is kept; older records are refused"
+    )
+    quarantine_days: int = Field(default=14, ge=1, description="days that sealed originals are kept")
     listen_fd: int | None = Field(
         default=None,
         description="inherited listening socket, instead of host and port (set by `coworkai up`)",

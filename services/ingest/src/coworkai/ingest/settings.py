@@ -28,10 +28,6 @@ class IngestSettings(CommonSettings):
     tenant_ttl_s: float = Field(
         default=5, ge=0, description="seconds until a tenant's changed policy takes effect at the latest"
     )
-    bronze_days: int = Field(
-        default=400, ge=1, description="days that Bronze is kept; older records are refused"
-    )
-    quarantine_days: int = Field(default=14, ge=1, description="days that sealed originals are kept")
     breaker_share: float = Field(
         default=0.5,
         gt=0,

@@ -189,14 +189,19 @@ class Pipeline:
         """
         rules, started_at = self.rules_of(tenant), self.clock()
         outputs = Outputs.open(self.lake, tenant.tenant_id, Stage.SILVER, held.fence)
-        jobs = bronze.jobs()
-        org = run_silver.compute_org(bronze, jobs, outputs.read(SILVER_ORG_MEMBERS), rules)
+        org = run_silver.compute_org(bronze, outputs.read(SILVER_ORG_MEMBERS), rules)
         reopened = run_silver.reopened(outputs, org)
         progress = _Progress()
         for group in _groups(self._computable(outputs, {*days, *reopened})):
             computed = progress.of(
                 group,
-                partial(run_silver.compute_day, bronze, jobs, rules=rules, batch_rows=self.config.batch_rows),
+                partial(
+                    run_silver.compute_day,
+                    bronze,
+                    org.members,
+                    rules=rules,
+                    batch_rows=self.config.batch_rows,
+                ),
             )
             news = [day for day in computed if outputs.is_new(day.day, day.run.run_id, has_rows=day.has_rows)]
             held.check()

@@ -35,22 +35,25 @@ _MICROSECONDS = 1_000_000
 
 # ------------------------------------------------------------------------------------------ a day
 def compute_day(
-    bronze: PinnedBronze, jobs: pl.DataFrame, day: date, *, rules: TenantRules, batch_rows: int
+    bronze: PinnedBronze, members: pl.DataFrame, day: date, *, rules: TenantRules, batch_rows: int
 ) -> ComputedDay:
-    """Silver of a local day. Raises AccountingError when an identity does not hold, StorageUnavailable."""
+    """Silver of a local day, in the organisation that `members` tells.
+
+    Raises AccountingError when an identity does not hold, StorageUnavailable.
+    """
     results: list[Frames] = []
     failures: list[WorkerFailure] = []
     rows_in = 0
     for batch in worker_batches(bronze.workers([day]), batch_rows):
         window = bronze.window([day], batch)
         rows_in += sum(frame.height for frame in window.values())
-        computed, failed = isolate(_stage_of(window, jobs, batch, day, rules), batch)
+        computed, failed = isolate(_stage_of(window, members, batch, day, rules), batch)
         results += computed
         failures += failed
     nobodys = bronze.unattributed([day])
     if not nobodys.is_empty():
         empty = {table.id: table.empty() for table in INPUTS}
-        results.append(_stage(empty | {BRONZE_RECEIPTS.id: nobodys}, jobs, day, rules))
+        results.append(_stage(empty | {BRONZE_RECEIPTS.id: nobodys}, members, day, rules))
     frames = together(results, DAY_TABLES)
     digests = DayDigests()
     for table_id, frame in frames.items():
@@ -66,17 +69,17 @@ def compute_day(
 
 
 def _stage_of(
-    window: Frames, jobs: pl.DataFrame, batch: Sequence[str], day: date, rules: TenantRules
+    window: Frames, members: pl.DataFrame, batch: Sequence[str], day: date, rules: TenantRules
 ) -> Callable[[Sequence[str]], Frames]:
     def compute(workers: Sequence[str]) -> Frames:
         frames = window if len(workers) == len(batch) else of_workers(window, workers)
-        return _stage(frames, jobs, day, rules)
+        return _stage(frames, members, day, rules)
 
     return compute
 
 
-def _stage(bronze: Frames, jobs: pl.DataFrame, day: date, rules: TenantRules) -> Frames:
-    return rules.silver({**bronze, BRONZE_JOBS.id: jobs}, [day], rules.tenant_zone)
+def _stage(bronze: Frames, members: pl.DataFrame, day: date, rules: TenantRules) -> Frames:
+    return rules.silver({**bronze, SILVER_ORG_MEMBERS.id: members}, [day], rules.tenant_zone)
 
 
 def account(frames: Frames) -> Accounted:
@@ -114,10 +117,9 @@ class OrgHistory:
     changed_from: date | None
 
 
-def compute_org(
-    bronze: PinnedBronze, jobs: pl.DataFrame, published: pl.DataFrame, rules: TenantRules
-) -> OrgHistory:
-    """History of all of the tenant's `jobs` rows, compared with the `published` rows of org_members."""
+def compute_org(bronze: PinnedBronze, published: pl.DataFrame, rules: TenantRules) -> OrgHistory:
+    """History of all of the tenant's snapshots, compared with the `published` rows of org_members."""
+    jobs = bronze.jobs()
     members = org_members(first_of_each(jobs).kept)
     digests = DayDigests()
     digests.add(SILVER_ORG_MEMBERS.id, members.with_columns(date=pl.lit(date.min)), by="date")

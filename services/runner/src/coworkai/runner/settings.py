@@ -25,8 +25,6 @@ class RunnerSettings(CommonSettings):
         ge=0,
         description="seconds between looks for work that no message told of; 0 where a scheduler asks",
     )
-    bronze_days: int = Field(default=400, ge=1, description="days that Bronze is kept")
-    quarantine_days: int = Field(default=14, ge=1, description="days that sealed originals are kept")
     vacuum_hours: int = Field(
         default=168, ge=1, description="hours that files of older versions stay readable"
     )

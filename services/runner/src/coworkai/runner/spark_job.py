@@ -35,7 +35,6 @@ from coworkai.common.errors import CoworkError, LeaseLost, NotFound
 from coworkai.common.lake import Lake, WrittenFile, partitions, reading
 from coworkai.common.published import published
 from coworkai.common.tables import (
-    BRONZE_JOBS,
     BRONZE_RECEIPTS,
     OPS_RUNS,
     SILVER_ORG_MEMBERS,
@@ -75,19 +74,19 @@ class Job:
         Raises LeaseLost when another writer was faster, StorageUnavailable, and Spark's own errors, also for
         an accounting identity that does not hold.
         """
-        started_at, jobs, dates = utc_now(), bronze.jobs(), event_dates(days)
+        started_at, dates = utc_now(), event_dates(days)
         outputs = Outputs.open(self.lake, self.tenant.tenant_id, Stage.SILVER, held.fence)
-        org = run_silver.compute_org(bronze, jobs, outputs.read(SILVER_ORG_MEMBERS), self.rules)
+        org = run_silver.compute_org(bronze, outputs.read(SILVER_ORG_MEMBERS), self.rules)
         inputs = {table: self._theirs(bronze.deltas[table.id], table, dates) for table in DATED}
         receipts = bronze.deltas[BRONZE_RECEIPTS.id]
         inputs[BRONZE_RECEIPTS] = self._theirs(
             receipts, BRONZE_RECEIPTS, partitions(receipts, BRONZE_RECEIPTS)
         ).filter(F.coalesce("record_date", "event_date").isin(dates))
-        rules = self.rules
+        rules, members = self.rules, org.members
         with self._staged(
             inputs,
             run_silver.DAY_TABLES,
-            lambda frames: rules.silver({**frames, BRONZE_JOBS.id: jobs}, days, rules.tenant_zone),
+            lambda frames: rules.silver({**frames, SILVER_ORG_MEMBERS.id: members}, days, rules.tenant_zone),
             run_silver.account,
         ) as computed:
             digests = DayDigests()

@@ -11,8 +11,6 @@ from dataclasses import dataclass
 from datetime import date
 
 import polars as pl
-from coworkai.runner.stage1.build import build_stage1
-from coworkai.runner.stage1.idle import idle_intervals
 
 from coworkai.common.tables import (
     GOLD_ACCOUNTING,
@@ -29,7 +27,9 @@ from coworkai.common.tables import (
 )
 from coworkai.runner.batches import Frames
 from coworkai.runner.silver.build import build_silver
+from coworkai.runner.stage1.build import build_stage1
 from coworkai.runner.stage1.focus import default_focus_table
+from coworkai.runner.stage1.idle import idle_intervals
 from coworkai.runner.stage1.kpis import KpiInputs, group_rollups, kpi_daily
 from coworkai.runner.stage1.report import Report, ReportInputs, reports
 
@@ -40,7 +40,8 @@ RULES_VERSION = "1"
 def silver_stage(bronze: Frames, days: Sequence[date], tenant_zone: str) -> Frames:
     """Silver frames by table id, without run ids, of whole workers on the local dates.
 
-    `bronze`: frames by table id of the workers' rows of event dates [day - 2, day + 1], and all jobs rows.
+    `bronze`: frames by table id of the workers' rows of event dates [day - 2, day + 1], and the whole
+    organisation history.
     Raises AccountingError when the timeline's identity does not hold.
     """
     return build_silver(bronze, days, tenant_zone)

@@ -112,37 +112,6 @@ def build_silver(
     }
 
 
-def touched_dates(
-    bronze: Mapping[str, pl.DataFrame], event_dates: Collection[date] | None, tenant_zone: str
-) -> list[date]:
-    """Local dates that rows of `event_dates` (of all when None) reach, in order.
-
-    `bronze`: as for `build_silver`, with those event dates and all jobs. A row reaches every date it has
-    evidence on; where other given event dates hold its id too, so do the rows there, and a receipt reaches
-    the date its duplicates and quarantined records are counted on. Days that a changed organisation
-    re-opens are not in it.
-    """
-    frames = _frames(bronze)
-    zones = worker_zones(_members(bronze, frames[Source.JOBS]))
-    receipts = _receipts(bronze)
-    if event_dates is not None:
-        on = pl.col("event_date").is_in(list(event_dates))
-        receipts = receipts.filter(on)
-        touched = {source: frames[source].filter(on) for source in OWN_TIME}
-        frames = {
-            source: frames[source].join(rows.select("event_id").unique(), on="event_id", how="semi")
-            for source, rows in touched.items()
-        }
-    timed, withheld = _timed({source: frames[source] for source in OWN_TIME})
-    located, _ = locate(timed, withheld, bounds_of(timed.items(), zones, tenant_zone))
-    reached = [
-        *(epoch_dates(np.unique(part.evidence.date)) for part in located),
-        *(part.rows["date"] for part in located),
-        receipts.select(pl.coalesce("record_date", "event_date")).to_series(),
-    ]
-    return sorted({day for dates in reached for day in dates.unique()})
-
-
 def _frames(bronze: Mapping[str, pl.DataFrame]) -> dict[Source, pl.DataFrame]:
     frames = {source: _frame(bronze, table) for source, table in BRONZE_BY_SOURCE.items()}
     tenants = {tenant for frame in frames.values() for tenant in frame["tenant_id"].unique()}
