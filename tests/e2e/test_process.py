@@ -55,6 +55,10 @@ def worked_case(folder: Path) -> None:
     )
 
 
+def workblocks(data: Path) -> pl.DataFrame:
+    return pl.read_delta(str(data / "lake/tenants/acme/gold/workblocks")).sort("workblock_id")
+
+
 def summary_of(output: str) -> dict[str, Any]:
     summary: dict[str, Any] = json.loads(output.splitlines()[-1])
     assert summary.pop("elapsed_s") > 0
@@ -93,7 +97,7 @@ def test_every_record_second_and_keystroke_minute_of_the_worked_case_is_accounte
     opened = coworkai("quarantine", "show", late["quarantine_id"], "--open", "--data", data)
     assert json.loads(opened)["event_id"] == str(UUID(int=3))
 
-    blocks = pl.read_delta(str(data / "lake/tenants/acme/gold/workblocks"))
+    blocks = workblocks(data)
     assert set(blocks["user_id"]) == {"ana"}
     traced = json.loads(
         coworkai("lineage", blocks["workblock_id"][-1], "--tenant", "acme", "--data", data, "--json")
@@ -105,11 +109,8 @@ def test_every_record_second_and_keystroke_minute_of_the_worked_case_is_accounte
     assert again["records"] == {"received": 18, "accepted": 6, "duplicate": 8, "quarantined": 4}
     for what in ("seconds", "keystroke_minutes", "workblocks", "slices", "days", "workers"):
         assert again[what] == first[what]
-    assert (
-        pl.read_delta(str(data / "lake/tenants/acme/gold/workblocks"))
-        .sort("workblock_id")
-        .equals(blocks.sort("workblock_id"))
-    )
+    # Receipts of the duplicates are input too, so the run has another name.
+    assert workblocks(data).drop("run_id").equals(blocks.drop("run_id"))
 
 
 def test_without_a_data_folder_nothing_is_left_and_the_table_is_printed(tmp_path: Path) -> None:

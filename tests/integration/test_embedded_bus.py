@@ -207,3 +207,18 @@ def wait_until_drained(bus_url: str) -> None:
         if counts["queued"] == 0 and counts["in_flight"] == 0:
             return
     raise AssertionError(f"still {counts}")
+
+
+def test_a_bus_that_awaits_endpoints_pushes_to_no_address_of_an_earlier_life(tmp_path: Path) -> None:
+    with PushTarget(lambda _message: 503) as before:
+        with embedded_bus(tmp_path, QUICK) as (url, _process_id):
+            wire(url, before.url)
+            publish(url, OutgoingMessage(b"x"))
+            before.wait_for_count(1)
+        before.received.clear()
+        awaiting = QUICK | {"bus_await_endpoints": "true"}
+        with PushTarget() as now, embedded_bus(tmp_path, awaiting) as (url, _process_id):
+            assert status(url) == {"queued": 1, "in_flight": 0, "dead": 0}
+            wire(url, now.url)
+            now.wait_for_count(1)
+        assert before.received == []

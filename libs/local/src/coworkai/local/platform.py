@@ -243,6 +243,8 @@ class Platform:
             f"{ENV_PREFIX}DATA_DIR": str(self.data_dir),
             f"{ENV_PREFIX}PROJECT": PROJECT,
             f"{ENV_PREFIX}BUS_URL": self.bus_url,
+            # The ports of an earlier life may be somebody else's now.
+            f"{ENV_PREFIX}BUS_AWAIT_ENDPOINTS": "true",
             f"{ENV_PREFIX}PUSH_AUTH": "true",
             f"{ENV_PREFIX}PUSH_AUDIENCE": _IDENTITY.audience,
             f"{ENV_PREFIX}PUSH_SERVICE_ACCOUNT": _IDENTITY.service_account,

@@ -14,6 +14,7 @@ from coworkai.common.errors import Terminal, Transient
 from coworkai.common.lake import Lake
 from coworkai.common.tables import Table
 from coworkai.local.platform import Platform
+from coworkai.local.topology import PUSHES
 from coworkai.runner.bronze import INPUTS
 
 STALLED_AFTER_S = 180.0
@@ -45,20 +46,29 @@ class Progress:
         return not (self.messages or self.unseen_tables or self.silver_days or self.stage1_days)
 
 
-class _BusStatus(msgspec.Struct):
+class _Counts(msgspec.Struct):
     queued: int
     in_flight: int
+
+    @property
+    def open(self) -> int:
+        return self.queued + self.in_flight
+
+
+class _BusStatus(_Counts):
     dead: int
+    subscriptions: dict[str, _Counts]
 
 
 def wait_until_taken(
     platform: Platform, on_progress: Callable[[Progress], None] = lambda _progress: None
 ) -> Progress:
-    """Wait until every message is acknowledged. Raises ServiceDied, and Stalled after three minutes."""
+    """Wait until ingest has acknowledged every message. Raises ServiceDied, Stalled after three minutes."""
+    names = [push.name for push in PUSHES if push.service == "ingest"]
 
     def now(bus: httpx.Client) -> Progress:
         status = _bus_status(bus)
-        return Progress(status.queued + status.in_flight, status.dead)
+        return Progress(sum(status.subscriptions[name].open for name in names), status.dead)
 
     return _wait(platform, now, on_progress)
 
@@ -104,7 +114,7 @@ def _wait(
 def look(bus: httpx.Client, control: Control, lake: Lake, tenant_id: str) -> Progress:
     """Looked at in the direction that data flows, so nothing is missed on its way from one to the next."""
     status = _bus_status(bus)
-    now = _with_days(Progress(status.queued + status.in_flight, status.dead), control, tenant_id)
+    now = _with_days(Progress(status.open, status.dead), control, tenant_id)
     if not now.is_done:
         return now
     # Only now: while anything is on its way, the tables keep changing, and looking at them costs.

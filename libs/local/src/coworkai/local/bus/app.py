@@ -158,8 +158,9 @@ async def running(settings: BusSettings, clock: Clock = utc_now) -> AsyncIterato
     bus = Bus(settings, queue, commits, signer, client, clock)
     try:
         await commits.do(queue.verify_key)
-        for subscription in await commits.do(queue.subscriptions):
-            bus.subscribe(subscription)
+        if not settings.bus_await_endpoints:
+            for subscription in await commits.do(queue.subscriptions):
+                bus.subscribe(subscription)
         yield bus
     finally:
         await bus.quiesce()

@@ -19,6 +19,10 @@ class BusSettings(CommonSettings):
 
     bus_max_in_flight: int = Field(default=16, ge=1, description="pushes in flight per subscription")
     bus_max_attempts: int = Field(default=100, ge=1, description="failed deliveries that make a dead letter")
+    bus_await_endpoints: bool = Field(
+        default=False,
+        description="push for a subscription of an earlier life only once it is told its endpoint again",
+    )
     bus_retry_min_s: float = Field(default=0.1, gt=0, description="first back-off")
     bus_retry_max_s: float = Field(default=30, gt=0, description="longest back-off")
     bus_push_timeout_s: float = Field(default=600, gt=0, description="seconds a push may take")
