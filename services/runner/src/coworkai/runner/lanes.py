@@ -42,7 +42,7 @@ def microseconds(column: pl.Series) -> Ints:
         raise ValueError(f"{column.name}: {column.null_count()} times are missing")
     if column.dtype != TIMESTAMP:
         column = column.dt.cast_time_unit("us")
-    values: Ints = column.to_physical().to_numpy()
+    values: Ints = column.cast(pl.Int64).to_numpy()
     return values
 
 
@@ -155,7 +155,7 @@ class Groups:
         codes = frame.select(columns).join(
             self.table.with_row_index("code"), on=columns, how="left", nulls_equal=True, maintain_order="left"
         )["code"]
-        return codes.cast(pl.Int64).fill_null(int(NONE)).to_numpy()
+        return _or_none(codes)
 
 
 def group_codes(frames: Sequence[pl.DataFrame], columns: Sequence[str]) -> Groups:
@@ -207,13 +207,18 @@ def string_codes(*columns: pl.Series) -> Strings:
     categories = pl.Categories.random()
     # The categories live as long as a column of them: keep these until their strings are read.
     coded = [column.cast(pl.Categorical(categories)) for column in columns]
-    physical = [column.to_physical() for column in coded]
-    present = (column.drop_nulls().to_numpy().astype(np.int64) for column in physical)
-    total = 1 + max(int(codes.max(initial=-1)) for codes in present)
+    physical = [_or_none(column.to_physical()) for column in coded]
+    total = 1 + max(int(codes.max(initial=-1)) for codes in physical)
     every = pl.Series(np.arange(total, dtype=np.uint32))
     values = every.cat.to(pl.Categorical(categories)).cast(pl.String)
     lookup = np.arange(total + 1)
-    lookup[-1] = NONE
-    lookup[:-1][(values == "").to_numpy()] = NONE
-    codes = (lookup[column.fill_null(total).to_numpy()] for column in physical)
-    return Strings(values, tuple(codes))
+    lookup[np.flatnonzero((values == "").to_numpy())] = NONE
+    lookup[NONE] = NONE
+    return Strings(values, tuple(lookup[codes] for codes in physical))
+
+
+def _or_none(column: pl.Series) -> Ints:
+    """Whole numbers, NONE for null."""
+    if column.null_count():
+        column = column.cast(pl.Int64).fill_null(int(NONE))
+    return column.to_numpy().astype(np.int64)

@@ -139,7 +139,8 @@ class _Evidence:
         has_name = name != NONE
         length = self.end - self.start
         overlapping = np.flatnonzero(self.overlapping & has_name)
-        length[overlapping] = self._uncounted(name, overlapping)
+        if len(overlapping):
+            length[overlapping] = self._uncounted(name, overlapping)
         keys = self.day * names + name
         if not has_name.all():
             keys, length = keys[has_name], length[has_name]
