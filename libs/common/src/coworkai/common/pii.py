@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache, lru_cache
+from itertools import chain
 
 import numpy as np
 import polars as pl
@@ -423,7 +424,9 @@ def _url_parts(text: str, start: int, end: int) -> Iterator[Span]:
     at = text.rfind("@", start, host_end)
     if at > start and text[max(0, start - 3) : start] == "://":
         yield start, at, Kind.USER, text[start:at]
-    for match in _PAIR.finditer(text, tail, end):
+    query = text.find("?", tail, end)
+    query = end if query < 0 else query
+    for match in chain(_PAIR.finditer(text, tail, query), _PAIR.finditer(text, query, end)):
         separator, key, value = match.groups()
         if value:
             yield match.start(3), match.end(3), Kind.QUERY, value

@@ -19,6 +19,7 @@ import msgspec
 
 from coworkai.common.events import MAX_RECORDS_PER_BATCH, RECORD_TYPES, BatchHeader, JobsRow, Source
 from coworkai.common.outcome import Reason
+from coworkai.ingest.split import split_batch
 
 OWN_TIME: dict[Source, str] = {
     Source.ACTIVITIES: "start",
@@ -54,12 +55,13 @@ class Delivery(msgspec.Struct, frozen=True, gc=False):
     row_number: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
 class Rejected(Exception):
     """The whole message cannot be taken; `tenant_id` as far as it could be read."""
 
-    reason: Reason
-    tenant_id: str | None = None
+    def __init__(self, reason: Reason, tenant_id: str | None = None) -> None:
+        super().__init__(reason.value)
+        self.reason = reason
+        self.tenant_id = tenant_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,21 +151,16 @@ _LENIENT_BATCH = msgspec.json.Decoder(_LenientBatch)
 _TENANT_ONLY = msgspec.json.Decoder(_TenantOnly)
 _OBJECT = msgspec.json.Decoder(dict[str, object])
 _ANY = msgspec.json.Decoder()
+_FIELDS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _HEADER_FIELDS = frozenset(BatchHeader.__struct_fields__) | {"records"}
 _EVENT_ID = re.compile(r"^[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$")
 
 
 def _decode_one_by_one(source: Source, data: bytes) -> Batch:
-    try:
-        batch = _LENIENT_BATCH.decode(data)
-    except msgspec.ValidationError:
-        raise Rejected(Reason.BAD_BATCH, _tenant_in(data)) from None
-    except _UNDECODABLE:
-        raise Rejected(Reason.UNREADABLE, _tenant_in(data)) from None
-    if len(batch.records) > MAX_RECORDS_PER_BATCH:
+    batch, raws = _header_and_records(data)
+    if len(raws) > MAX_RECORDS_PER_BATCH:
         raise Rejected(Reason.TOO_MANY_RECORDS, batch.tenant_id)
     header_drift = _header_drift(data)
-    raws = [bytes(raw) for raw in batch.records]
     records: list[msgspec.Struct] = []
     index: list[int] = []
     rejects: list[Reject] = []
@@ -181,15 +178,43 @@ def _decode_one_by_one(source: Source, data: bytes) -> Batch:
     return Batch(source, batch, records, index, rejects, drift, raws, data)
 
 
+def _header_and_records(data: bytes) -> tuple[BatchHeader, list[bytes]]:
+    try:
+        batch = _LENIENT_BATCH.decode(data)
+        return batch, [bytes(raw) for raw in batch.records]
+    except msgspec.ValidationError:
+        raise Rejected(Reason.BAD_BATCH, _tenant_in(data)) from None
+    except _UNDECODABLE:
+        split = split_batch(data)
+    if split is None:
+        raise Rejected(Reason.UNREADABLE)
+    try:
+        return _LENIENT_BATCH.decode(split.header), split.records
+    except msgspec.ValidationError:
+        raise Rejected(Reason.BAD_BATCH, _tenant_in(data)) from None
+    except _UNDECODABLE:
+        raise Rejected(Reason.UNREADABLE) from None
+
+
 def _tenant_in(data: bytes) -> str | None:
     try:
         return _TENANT_ONLY.decode(data).tenant_id
+    except msgspec.ValidationError:
+        return None
+    except _UNDECODABLE:
+        split = split_batch(data)
+    try:
+        return None if split is None else _TENANT_ONLY.decode(split.header).tenant_id
     except _UNDECODABLE:
         return None
 
 
 def _header_drift(data: bytes) -> Drift:
-    fields = msgspec.json.decode(data, type=dict[str, msgspec.Raw])
+    try:
+        fields = _FIELDS.decode(data)
+    except _UNDECODABLE:
+        split = split_batch(data)
+        fields = {} if split is None else _FIELDS.decode(split.header)
     unknown = {name: raw for name, raw in fields.items() if name not in _HEADER_FIELDS}
     drift: Drift = {}
     for name, raw in unknown.items():
@@ -200,11 +225,12 @@ def _header_drift(data: bytes) -> Drift:
     return drift
 
 
-@dataclass(frozen=True, slots=True)
 class _BadRecord(Exception):
-    reason: Reason
-    user_id: str | None = None
-    day: date | None = None
+    def __init__(self, reason: Reason, user_id: str | None = None, day: date | None = None) -> None:
+        super().__init__(reason.value)
+        self.reason = reason
+        self.user_id = user_id
+        self.day = day
 
 
 def _decode_record(source: Source, raw: bytes) -> tuple[msgspec.Struct, Drift]:
