@@ -1,6 +1,6 @@
 """Stage 1 and the timeline: rows per processor second, peak memory, and how both grow with the tenant.
 
-Stage 1 reads Silver parquet, computes whole workers in batches of about 200,000 rows, and writes Gold
+Stage 1 reads Silver parquet, computes whole workers in batches of at most 250,000 rows, and writes Gold
 parquet. aw-core's `flood` and `merge_events_by_keys` get the same activities as objects in memory, and do
 less.
 """
@@ -23,7 +23,7 @@ from coworkai.runner.stage1.build import KEYSTROKE_COLUMNS, TIMELINE_COLUMNS, bu
 
 WORKERS = 100
 TIMES = 10
-BATCH_ROWS = 200_000
+BATCH_ROWS = 250_000
 AW_WORKERS = 5
 REPEATS = 5
 OUTPUTS = ("workblocks", "atomic_slices", "usage_statistics", "day_accounting")

@@ -171,10 +171,11 @@ def group_codes(frames: Sequence[pl.DataFrame], columns: Sequence[str]) -> Group
         first.append(np.flatnonzero(starts))
     heads = [frame.select(columns)[index] for frame, index in zip(frames, first, strict=True)]
     table = pl.concat(heads).unique().sort(columns, nulls_last=False)
-    groups = Groups(table, ())
+    code = Groups(table, ()).find(pl.concat(heads))
+    ends = np.cumsum([len(index) for index in first])
     codes = tuple(
-        np.repeat(groups.find(head), run_lengths(index, frame.height))
-        for frame, index, head in zip(frames, first, heads, strict=True)
+        np.repeat(part, run_lengths(index, frame.height))
+        for frame, index, part in zip(frames, first, np.split(code, ends[:-1]), strict=True)
     )
     return Groups(table, codes)
 

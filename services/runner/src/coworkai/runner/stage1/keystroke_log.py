@@ -28,6 +28,8 @@ def keystroke_logs(texts: pl.Series, slices: Ints, total: int) -> pl.Series:
 
     `slices`: by text, which slice it belongs to; texts are in order of time, null where none was captured.
     """
+    if texts.null_count() == len(texts):
+        return pl.repeat(None, total, dtype=pl.String, eager=True)
     known = texts.is_not_null().to_numpy()
     logs = (
         pl.DataFrame({"slice": slices[known], "text": fold_all(texts.filter(pl.Series(known)))})

@@ -46,16 +46,29 @@ def usage_statistics(
     addressed = kept[activities.url[kept] != NONE]
     url = activities.url[addressed]
     domains = _domains(words.urls)
+    of_apps = _Evidence.of(activities, kept, len(days))
+    of_urls = _Evidence.of(activities, addressed, len(days))
+    tops = {
+        "app": of_apps.top(words.apps, activities.app[kept], rules.usage_top),
+        "domain": of_urls.top(domains, domains.codes[0][url], rules.usage_top),
+        "url": of_urls.top(words.urls, url, rules.usage_top),
+    }
+    day = np.concatenate([top.day for top in tops.values()])
+    rank = np.concatenate([top.rank for top in tops.values()])
+    us = np.concatenate([top.us for top in tops.values()])
+    kind = np.repeat(np.arange(len(tops)), [len(top.day) for top in tops.values()])
+    order = np.lexsort((rank, kind, day))
     active_us = totals(blocks.day[blocks.is_kept], blocks.active_us[blocks.is_kept], len(days))
-    of_apps = _Evidence.of(activities, kept, days, active_us)
-    of_urls = _Evidence.of(activities, addressed, days, active_us)
-    return pl.concat(
-        [
-            of_apps.top("app", words.apps, activities.app[kept], rules.usage_top),
-            of_urls.top("domain", domains, domains.codes[0][url], rules.usage_top),
-            of_urls.top("url", words.urls, url, rules.usage_top),
-        ]
-    ).sort("tenant_id", "user_id", "date", "kind", "rank")
+    return pl.DataFrame(
+        days.columns(day[order])
+        | {
+            "kind": gather(pl.Series(list(tops), dtype=pl.String), kind[order]),
+            "rank": pl.Series(rank[order], dtype=pl.Int32),
+            "name": gather(pl.concat([top.name for top in tops.values()]), order),
+            "duration_s": us[order] / SECOND_US,
+            "day_share": (us / active_us[day])[order],
+        }
+    ).match_to_schema(USAGE)
 
 
 @lru_cache(maxsize=65_536)
@@ -86,29 +99,36 @@ def _domains(urls: Strings) -> Strings:
 
 
 @dataclass(frozen=True, slots=True)
-class _Evidence:
-    """Activities in order of start; `overlapping` marks those that another one overlaps. `active_us` is by
-    day."""
+class _Top:
+    """Names with most evidence of each day, by day and rank from 1."""
 
-    days: WorkerDays
+    day: Ints
+    rank: Ints
+    name: pl.Series
+    us: Ints
+
+
+@dataclass(frozen=True, slots=True)
+class _Evidence:
+    """Activities in order of start; `overlapping` marks those that another one overlaps."""
+
+    days: int
     day: Ints
     start: Ints
     end: Ints
     overlapping: Mask
-    active_us: Ints
 
     @classmethod
-    def of(cls, activities: Activities, chosen: Ints, days: WorkerDays, active_us: Ints) -> _Evidence:
+    def of(cls, activities: Activities, chosen: Ints, days: int) -> _Evidence:
         return cls(
             days,
             activities.day[chosen],
             activities.start[chosen],
             activities.end[chosen],
             activities.overlapping[chosen],
-            active_us,
         )
 
-    def top(self, kind: str, names: Strings, codes: Ints, limit: int) -> pl.DataFrame:
+    def top(self, names: Strings, codes: Ints, limit: int) -> _Top:
         """The `limit` names with most evidence of every day; `codes` are by activity."""
         total = max(len(names), 1)
         by_name = names.values.arg_sort().to_numpy()
@@ -122,17 +142,7 @@ class _Evidence:
         first = np.flatnonzero(run_starts(day))
         rank = np.arange(1, len(day) + 1) - np.repeat(first, run_lengths(first, len(day)))
         listed = (rank <= limit) & (us > 0)
-        day, name, us = day[listed], name[listed], us[listed]
-        return pl.DataFrame(
-            self.days.columns(day)
-            | {
-                "kind": pl.repeat(kind, len(day), dtype=pl.String, eager=True),
-                "rank": pl.Series(rank[listed], dtype=pl.Int32),
-                "name": gather(names.values, name),
-                "duration_s": us / SECOND_US,
-                "day_share": us / self.active_us[day],
-            }
-        ).match_to_schema(USAGE)
+        return _Top(day[listed], rank[listed], gather(names.values, name[listed]).alias(""), us[listed])
 
     def microseconds_by(self, name: Ints, names: int) -> tuple[Ints, Ints]:
         """Keys `day * names + name` of the activities with a name, and the union of their evidence."""
@@ -144,7 +154,7 @@ class _Evidence:
         keys = self.day * names + name
         if not has_name.all():
             keys, length = keys[has_name], length[has_name]
-        return sums_by(keys, length, len(self.days) * names)
+        return sums_by(keys, length, self.days * names)
 
     def _uncounted(self, name: Ints, chosen: Ints) -> Ints:
         """What each of the chosen activities adds to those of its name before it."""
