@@ -93,9 +93,9 @@ class Lake:
             raise StorageUnavailable(f"{table.id} could not be looked up ({type(error).__name__})") from error
 
     def _create(self, table: Table, uri: str) -> DeltaTable:
-        if self.is_local:
-            Path(urlparse(uri).path).mkdir(parents=True, exist_ok=True)
         try:
+            if self.is_local:
+                Path(urlparse(uri).path).mkdir(parents=True, exist_ok=True)
             # Without retries: a second creator's would become version 1 with another table id.
             with suppress(CommitFailedError):
                 DeltaTable.create(

@@ -229,9 +229,18 @@ class AppendOnce:
     @property
     def _table(self) -> DeltaTable:
         if self._held is None:
-            self._held = self._lake.open(self._spec)
+            self._held = self._reopened() if self._at >= 0 else self._lake.open(self._spec)
             self._at = self._held.version()
         return self._held
+
+    def _reopened(self) -> DeltaTable:
+        """The table opened anew. One that was there and is gone is not made again: its store is away."""
+        try:
+            return DeltaTable(self._lake.uri(self._spec), storage_options=dict(self._lake.storage_options))
+        except Exception as error:
+            raise StorageUnavailable(
+                f"{self._spec.id} could not be opened again ({type(error).__name__})"
+            ) from None
 
     def _commit(self, fresh: Rows, batch_id: str, touched: Touched, traceparent: str | None) -> None:
         told = {
@@ -256,8 +265,10 @@ class AppendOnce:
         self._at += 1
         if self._columns is not None:
             identities = self._identities(fresh)
-            for day in np.unique(fresh.day):
+            days = np.unique(fresh.day)
+            for day in days:
                 self._seen.add(int(day), identities.take(fresh.day == day))
+            self._seen.evict(in_use=days.tolist())
         self._checkpoint()
 
     def _checkpoint(self) -> None:
@@ -302,7 +313,7 @@ class AppendOnce:
         try:
             held.update_incremental()
         except Exception:
-            held = self._held = self._lake.open(self._spec)
+            held = self._held = self._reopened()
         return held.version()
 
     def _read_commit(self, version: int) -> _Commit | None:
