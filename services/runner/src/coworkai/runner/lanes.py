@@ -1,5 +1,4 @@
-"""Integer lanes: many workers' intervals in one sorted array, so that rules need no loop over workers or
-rows.
+"""Integer lanes: many workers' intervals in one sorted array, so that rules loop over neither workers nor rows.
 
 A lane value is `group << bits | offset`: the group (a worker, or a worker's day) in the high bits,
 microseconds since an origin in the low ones. Every offset fits its bits, so groups never meet, and

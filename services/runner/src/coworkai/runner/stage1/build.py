@@ -88,7 +88,7 @@ def build_stage1(
     health: pl.DataFrame,
     rules: Stage1Rules = DEFAULT_RULES,
 ) -> Stage1:
-    """Compute Stage 1 of the worker-days in the frames; rows of other columns and in any order do not matter.
+    """Compute Stage 1 of the worker-days in the frames; other columns and the order of rows do not matter.
 
     `timeline`: TIMELINE_COLUMNS of `silver/activity_timeline`, disjoint within a worker-day. `keystrokes`:
     KEYSTROKE_COLUMNS of `silver/keystroke_minutes`. `idle`: the columns of `idle.IDLE`. `health`: tenant_id,

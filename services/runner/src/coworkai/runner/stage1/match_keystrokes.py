@@ -6,7 +6,7 @@
 
 Every minute `[m, m + 60 s)` is matched once. What no activity explains becomes synthetic activities, so that
 after phase 4 nothing is left. No synthetic activity overlaps a real one: all of its minutes are further from
-any real activity than `nearest_max_s - cross_app_penalty_s`, and none lies between two of them.
+any real activity than `nearest_max_s - cross_app_penalty_s`, and no real one lies between two of them.
 """
 
 from __future__ import annotations

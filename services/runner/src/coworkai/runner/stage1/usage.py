@@ -92,8 +92,7 @@ def _suffixes() -> PublicSuffixList:
 def _domains(urls: Strings) -> Strings:
     """Domains by URL code, of URLs with a host."""
     hosts = string_codes(urls.values.str.extract(_HOST, 1))
-    # The suffix list has no vectorised form: one look-up for every distinct host of the batch, most of them
-    # cached.
+    # The suffix list has no vectorised form: one look-up for every distinct host of the batch.
     domains = string_codes(pl.Series([registrable_domain(host) for host in hosts.values], dtype=pl.String))
     return Strings(domains.values, (np.append(domains.codes[0], NONE)[hosts.codes[0]],))
 
