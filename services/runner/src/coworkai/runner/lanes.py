@@ -1,4 +1,4 @@
-"""Integer lanes: many workers' intervals in one sorted array, so that rules loop over neither workers nor rows.
+"""Integer lanes: many workers' intervals in one sorted array, so that rules loop over no workers and no rows.
 
 A lane value is `group << bits | offset`: the group (a worker, or a worker's day) in the high bits,
 microseconds since an origin in the low ones. Every offset fits its bits, so groups never meet, and
