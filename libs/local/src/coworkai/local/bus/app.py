@@ -28,7 +28,7 @@ from coworkai.common.clock import Clock, utc_now
 from coworkai.common.errors import CoworkError, NotFound, Terminal
 from coworkai.common.observability import meter
 from coworkai.common.service import add_health, add_problems
-from coworkai.local.bus.push_client import Endpoint, PushClient
+from coworkai.local.bus.push_client import PushClient, parse_endpoint
 from coworkai.local.bus.pusher import Pusher
 from coworkai.local.bus.queue import Commits, Message, Queue, Subscription
 from coworkai.local.bus.settings import BusSettings
@@ -315,7 +315,7 @@ def _subscription_name(request: Request) -> str:
 
 
 def _with_push_config(subscription: Subscription, config: _PushConfig) -> Subscription:
-    Endpoint.parse(config.push_endpoint)
+    parse_endpoint(config.push_endpoint)
     token = config.oidc_token
     return replace(
         subscription,

@@ -19,7 +19,7 @@ import msgspec
 from coworkai.common.clock import Clock
 from coworkai.common.errors import CoworkError, Transient
 from coworkai.common.observability import get_logger, meter
-from coworkai.local.bus.push_client import Endpoint, PushClient
+from coworkai.local.bus.push_client import PushClient, parse_endpoint
 from coworkai.local.bus.queue import Commits, Delivery, Queue, Subscription
 from coworkai.local.bus.settings import BusSettings
 from coworkai.local.bus.tokens import TokenSigner
@@ -68,7 +68,7 @@ class Pusher:
 
     def point_to(self, subscription: Subscription) -> None:
         """Deliver to the endpoint of `subscription` from now on. Raises Terminal when it is none."""
-        self.endpoint = Endpoint.parse(subscription.endpoint)
+        self.endpoint = parse_endpoint(subscription.endpoint)
         self.subscription = subscription
 
     def wake(self) -> None:

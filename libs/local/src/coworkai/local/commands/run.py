@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date, datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated
 
 import typer
@@ -140,7 +141,7 @@ def process(
 
 def demo(
     data: Annotated[
-        Path, typer.Option("--data", metavar="DIR", help="Where records, lake, reports and logs go.")
+        Path, typer.Option("--data", metavar="DIR", help="Where lake, reports and logs go.")
     ] = DEMO_DATA,
     seed: Annotated[int, typer.Option(help="Another seed makes another organisation.")] = 7,
     start: Annotated[
@@ -164,14 +165,15 @@ def demo(
 
     _fresh_demo_folder(data)
     first_day: date | None = None if start is None else start.date()
-    facts = write_organisation(data / "records", seed=seed, start=first_day)
-    err.print(
-        f"{facts.workers} workers in {facts.teams} teams, {facts.first_day} to {facts.last_day}: "
-        f"{facts.received:,} records in {data / 'records'}",
-        soft_wrap=True,
-    )
-    with stop_on_signals():
-        summary = _process(data / "records", data, TenantPolicy(DEMO_TENANT))
+    # The records hold personal data in clear, so they are not kept beside the lake, which must not.
+    with TemporaryDirectory(prefix="coworkai-records-") as records, stop_on_signals():
+        facts = write_organisation(Path(records), seed=seed, start=first_day)
+        err.print(
+            f"{facts.workers} workers in {facts.teams} teams, {facts.first_day} to {facts.last_day}: "
+            f"{facts.received:,} records",
+            soft_wrap=True,
+        )
+        summary = _process(Path(records), data, TenantPolicy(DEMO_TENANT))
     show_demo(out, settings_of(data), DEMO_TENANT, facts, summary)
 
 
