@@ -69,7 +69,7 @@ class PipelineConfig:
     """
 
     lease_ttl_s: float = 60
-    batch_rows: int = 200_000
+    batch_rows: int = 250_000
     bronze_days: int = 400
     settle_s: float = 0
 

@@ -14,7 +14,7 @@ class RunnerSettings(CommonSettings):
         default=60, gt=0, description="seconds a tenant's lease lasts without a heartbeat"
     )
     batch_rows: int = Field(
-        default=200_000, ge=1, description="rows of whole workers that are computed at once"
+        default=250_000, ge=1, description="rows of whole workers that are computed at once"
     )
     parallel_tenants: int = Field(default=2, ge=1, description="tenants that are computed at once")
     settle_s: float = Field(
