@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 from fastapi import FastAPI, Request, Response
 
+from coworkai.common.artifacts import ArtifactStore
 from coworkai.common.bus import Publisher, PushAuth
 from coworkai.common.clock import Clock, utc_now
 from coworkai.common.control import Control
@@ -25,7 +26,6 @@ from coworkai.common.outcome import Reason, Tally
 from coworkai.common.service import add_health, add_problems
 from coworkai.common.settings import Mode
 from coworkai.common.tables import (
-    BRONZE_ACTIVITIES,
     BRONZE_BY_SOURCE,
     BRONZE_QUARANTINE,
     BRONZE_RECEIPTS,
@@ -70,6 +70,7 @@ class Ingest:
             monotonic=time.monotonic,
             plain_allowed=settings.mode is Mode.LOCAL,
         )
+        self._files = ArtifactStore(self.lake.root, self.lake.storage_options)
         self.hints = Hints(publisher)
         self.tables = BronzeTables(
             sources={source: self._source_commit(source) for source in Source},
@@ -97,7 +98,7 @@ class Ingest:
     async def ready(self) -> None:
         """Raises StorageUnavailable unless lake and control store answer."""
         await self.tenants.ping()
-        await asyncio.to_thread(self.lake.exists, BRONZE_ACTIVITIES)
+        await asyncio.to_thread(self._files.exists, "_ready")
 
     async def replay(self, selection: Selection) -> Tally:
         """Replay quarantined originals; see `replay.replay`."""
