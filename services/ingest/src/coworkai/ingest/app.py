@@ -152,11 +152,16 @@ class IngestApp:
             await self.rest(scope, receive, send)
 
 
-def create_app(settings: IngestSettings, clock: Clock = utc_now) -> IngestApp:
-    """The service's ASGI application. Raises SettingsError."""
-    publisher = Publisher.from_settings(settings)
+def create_app(
+    settings: IngestSettings, clock: Clock = utc_now, publisher: Publishes | None = None
+) -> IngestApp:
+    """The service's ASGI application; hints go to the bus of the settings, or to `publisher`.
+
+    Raises SettingsError.
+    """
+    bus = Publisher.from_settings(settings)
     control = Control(settings.control_url)
-    ingest = Ingest(settings, publisher, control, clock)
+    ingest = Ingest(settings, publisher or bus, control, clock)
     auth = PushAuth.from_settings(settings)
     in_flight = InFlight(settings.max_bytes_in_flight)
 
@@ -167,7 +172,7 @@ def create_app(settings: IngestSettings, clock: Clock = utc_now) -> IngestApp:
             yield
         finally:
             await ingest.aclose()
-            await publisher.aclose()
+            await bus.aclose()
             control.close()
 
     app = FastAPI(title="CoworkAI ingest", docs_url=None, redoc_url=None, lifespan=lifespan)

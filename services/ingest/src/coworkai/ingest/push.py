@@ -47,9 +47,13 @@ class InFlight:
     limit: int
     held: int = 0
 
-    def take(self, size: int) -> None:
-        """Raises Overloaded when there is no room for them; one request alone always has."""
-        if self.held and self.held + size > self.limit:
+    def take(self, size: int, own: int) -> None:
+        """Hold `size` bytes for a request that holds `own` already.
+
+        Raises Overloaded when there is no room beside the others; one request alone always has room.
+        """
+        others = self.held - own
+        if others and self.held + size > self.limit:
             raise Overloaded("too much is in flight")
         self.held += size
 
@@ -68,7 +72,7 @@ async def read_body(receive: Receive, in_flight: InFlight, limit: int) -> bytes:
     try:
         while not is_last:
             chunk, is_last = _chunk(await receive())
-            in_flight.take(len(chunk))
+            in_flight.take(len(chunk), size)
             size += len(chunk)
             chunks.append(chunk)
             _check_size(size, limit)
