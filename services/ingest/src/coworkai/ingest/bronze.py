@@ -72,8 +72,9 @@ class Write(Protocol):
 
     def __call__(
         self,
-        table_or_uri: DeltaTable,
+        table: DeltaTable,
         data: pa.Table,
+        /,
         *,
         mode: Literal["append"],
         writer_properties: WriterProperties,
