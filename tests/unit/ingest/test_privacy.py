@@ -122,7 +122,7 @@ def bad_inputs(activity: Mapping[str, object]) -> Iterator[tuple[Source | None, 
     yield Source.ACTIVITIES, batch(activity).replace(b'"2024-01-01T09:30:00Z"', b"tru"), Reason.UNREADABLE
     yield Source.CHAT, batch({**good(Source.CHAT), "at": "1999-01-01T00:00:00Z"}), Reason.TOO_OLD
     yield Source.CHAT, batch({**good(Source.CHAT), "at": "2999-01-01T00:00:00Z"}), Reason.IN_THE_FUTURE
-    yield Source.CHAT, text * 40_000, Reason.MESSAGE_TOO_LARGE
+    yield Source.CHAT, text * 80_000, Reason.MESSAGE_TOO_LARGE
 
 
 def found_in(folder: Path) -> list[tuple[str, bytes]]:
