@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -9,7 +10,9 @@ import numpy as np
 from coworkai.common import observability
 from coworkai.common.errors import StorageUnavailable
 from coworkai.common.events import Source
+from coworkai.common.outcome import Outcome
 from coworkai.common.tables import BRONZE_BY_SOURCE
+from coworkai.ingest import metrics
 from coworkai.ingest.bronze import Appended, AppendOnce
 from coworkai.ingest.seen import Verdict, Verdicts
 from coworkai.ingest.tokenise import Pending, encode
@@ -39,8 +42,11 @@ class SourceCommit:
         in Bronze. Raises StorageUnavailable.
         """
         context = observability.extract(items[0].attributes)
+        started = time.perf_counter()
         with observability.tracer().start_as_current_span("bronze.commit", context=context):
-            return self._append(items)
+            verdicts = self._append(items)
+        metrics.commit_took(self._source, time.perf_counter() - started)
+        return verdicts
 
     def _append(self, items: Sequence[Pending]) -> list[Verdicts]:
         carrier: dict[str, str] = {}
@@ -53,6 +59,8 @@ class SourceCommit:
             log.warning("group refused", source=self._source.value, error_type=type(error).__name__)
             return self._bisect(items)
         if appended.version is not None:
+            fresh = int((appended.verdicts == Verdict.FRESH).sum())
+            metrics.count(self._source, Outcome.ACCEPTED, fresh)
             self._committed(self._table_id, appended)
         if not appended.verdicts.any():
             return [ALL_FRESH] * len(items)

@@ -23,6 +23,7 @@ from coworkai.common import observability, pii
 from coworkai.common.errors import Forbidden, Overloaded
 from coworkai.common.events import BatchHeader, Source
 from coworkai.common.outcome import Outcome, Reason
+from coworkai.ingest import metrics
 from coworkai.ingest.breaker import Breaker, Flow
 from coworkai.ingest.commit import ALL_FRESH
 from coworkai.ingest.decode import Batch, Delivery, Reject, Rejected, decode_batch, tenant_of
@@ -180,6 +181,7 @@ class Pipeline:
         if refusals:
             kept.append(self._tables.quarantine.submit(refusals))
         await asyncio.gather(*kept)
+        _count_receipt(receipt)
         self._count(pending, delivery, batch.received, len(rejects))
         return Delivered(
             received=batch.received,
@@ -205,6 +207,7 @@ class Pipeline:
         receipt = _empty_receipt(delivery, known)
         receipt.counts[None, None, None, Outcome.QUARANTINED, rejected.reason] = 1
         await asyncio.gather(self._tables.quarantine.submit([refusal]), self._tables.receipts.submit(receipt))
+        _count_receipt(receipt)
         return Delivered(1, 0, 0, [(None, rejected.reason)])
 
 
@@ -227,6 +230,11 @@ def _late_rejects(batch: Batch, verdicts: Verdicts) -> list[Reject]:
 
 def _empty_receipt(delivery: Delivery, tenant_id: str | None) -> Receipt:
     return Receipt(tenant_id, uuid.uuid4().hex, delivery.message_id, delivery.published_at, delivery.source)
+
+
+def _count_receipt(receipt: Receipt) -> None:
+    for (_, _, _, outcome, reason), records in receipt.counts.items():
+        metrics.count(receipt.source, outcome, records, reason)
 
 
 def _receipt(

@@ -123,7 +123,8 @@ def encode(source: Source, items: Sequence[Pending]) -> Rows:
 
 # --------------------------------------------------------------------------------------------- rows
 _CAPTURED = frozenset({Source.KEYSTROKES, Source.CLIPBOARD})
-_canonical = msgspec.json.Encoder(order="sorted").encode
+_encoder = msgspec.json.Encoder(order="sorted")
+_canonical, _canonical_lines = _encoder.encode, _encoder.encode_lines
 _DAY_US = 86_400_000_000
 
 
@@ -216,13 +217,12 @@ class _Records:
 
         Fields left at their default do not count, so a contract that learns a field changes no digest.
         """
-        drift = self.drift
+        contents = _canonical_lines(self.records).split(b"\n")[:-1]
         digesters = self.spread(_digester(item.context.keys) for item in self.items)
+        for index, drift in self.drift.items():
+            contents[index] = _canonical(msgspec.json.decode(contents[index]) | drift)
         out = bytearray()
-        for index, (record, keyed) in enumerate(zip(self.records, digesters, strict=True)):
-            content = _canonical(record)
-            if drift and index in drift:
-                content = _canonical(msgspec.json.decode(content) | drift[index])
+        for content, keyed in zip(contents, digesters, strict=True):
             digest = keyed.copy()
             digest.update(content)
             out += digest.digest()

@@ -14,6 +14,7 @@ from coworkai.ingest.decode import OWN_TIME, Batch, Reject
 
 LONGEST_ACTIVITY = timedelta(hours=24)
 FUTURE_TOLERANCE = timedelta(hours=24)
+_BEGINNING = datetime.min.replace(tzinfo=UTC)
 
 
 class TimeRules(msgspec.Struct, frozen=True, gc=False):
@@ -24,9 +25,12 @@ class TimeRules(msgspec.Struct, frozen=True, gc=False):
 
     @classmethod
     def of(cls, published_at: datetime, retention: timedelta) -> TimeRules:
-        # A retention longer than the calendar keeps everything.
-        age = min(retention, published_at - datetime.min.replace(tzinfo=UTC))
-        return cls(published_at - age, published_at + FUTURE_TOLERANCE)
+        try:
+            earliest = published_at - retention
+        except OverflowError:
+            # A retention longer than the calendar keeps everything.
+            earliest = _BEGINNING
+        return cls(earliest, published_at + FUTURE_TOLERANCE)
 
 
 def check_times(batch: Batch, rules: TimeRules) -> Batch:
