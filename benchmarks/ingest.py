@@ -44,7 +44,9 @@ from coworkai.ingest.settings import IngestSettings
 from coworkai.ingest.tokenise import Rows
 
 SENDERS = 400
-EVENTS = 60_000
+EVENTS = 120_000
+WINDOWS = 4
+"""Each measurement is the best of so many, against the noise of a shared machine."""
 WARM_UP = 20
 IDS = 5_000_000
 FILES = 20_000
@@ -86,37 +88,36 @@ APPS = (
 def messages(count: int, events: int) -> Iterator[bytes]:
     """Batches of activities: a few apps, many titles, a query in a quarter of the addresses, some PII."""
     random.seed(count)
-    start = (datetime.now(UTC) - timedelta(hours=8)).replace(microsecond=0)
+    start = (datetime.now(UTC) - timedelta(hours=8)).replace(microsecond=0, tzinfo=None)
     for number in range(count):
         user = number % 500
         records = []
         for place in range(events):
             begin = start + timedelta(seconds=10 * ((number // 500) * events + place))
-            title = f"Sprint {random.randrange(400)} board, item {random.randrange(90_000)} - Tracker"
+            title = f"Sprint {random.randrange(400)}, item {random.randrange(90_000)} - Tracker"
             if random.random() < 0.03:
-                title += f" - from person{user}@corp.example.com"
+                title += f" - person{user}@corp.example"
             query = f"?q=report+{number}&page=2" if random.random() < 0.25 else ""
             records.append(
                 {
                     "event_id": str(uuid.UUID(int=random.getrandbits(128), version=4)),
-                    "user_id": f"person{user}@corp.example.com",
-                    "start": begin.isoformat(),
-                    "end": (begin + timedelta(seconds=10)).isoformat(),
+                    "user_id": f"person{user}@corp.example",
+                    "start": f"{begin.isoformat()}Z",
+                    "end": f"{(begin + timedelta(seconds=10)).isoformat()}Z",
                     "exec": random.choice(APPS),
                     "title": title,
-                    "url": f"https://tracker.example.com/projects/{random.randrange(99)}/board{query}",
+                    "url": f"https://tracker.example/projects/{random.randrange(99)}/board{query}",
                     "os": "windows",
                 }
             )
-        yield json.dumps(
-            {
-                "tenant_id": "acme",
-                "device_id": f"device-{user}",
-                "collector": "desktop/4.2.0",
-                "sent_at": datetime.now(UTC).isoformat(),
-                "records": records,
-            }
-        ).encode()
+        batch = {
+            "tenant_id": "acme",
+            "device_id": f"device-{user}",
+            "collector": "desktop/4.2.0",
+            "sent_at": datetime.now(UTC).isoformat(),
+            "records": records,
+        }
+        yield json.dumps(batch, separators=(",", ":")).encode()
 
 
 def _push(number: int, data: bytes) -> bytes:
@@ -156,15 +157,22 @@ def over_http(events: int) -> dict[str, float]:
             requests = [_push(number, body) for number, body in enumerate(bodies)]
             address = listening.getsockname()
             uvloop.run(_send(address, requests[:WARM_UP]))
-            before = process.cpu_times()
-            uvloop.run(_send(address, requests[WARM_UP:]))
-            after = process.cpu_times()
+            spent = []
+            for window in _windows(requests):
+                before = process.cpu_times()
+                uvloop.run(_send(address, window))
+                after = process.cpu_times()
+                spent.append((after.user + after.system - before.user - before.system) / len(window))
         finally:
             service.terminate()
             service.wait()
-    spent = after.user + after.system - before.user - before.system
     size = sum(map(len, bodies)) / len(bodies) / events
-    return {"cpu_us_per_message": spent / count * 1e6, "bytes_per_event": size}
+    return {"cpu_us_per_message": min(spent) * 1e6, "bytes_per_event": size}
+
+
+def _windows(items: Sequence[bytes]) -> list[Sequence[bytes]]:
+    size = (len(items) - WARM_UP) // WINDOWS
+    return [items[at : at + size] for at in range(WARM_UP, len(items) - size + 1, size)]
 
 
 class _Sender(asyncio.Protocol):
@@ -179,13 +187,13 @@ class _Sender(asyncio.Protocol):
         self._next()
 
     def data_received(self, data: bytes) -> None:
-        # An answer comes in one read or two, and its body ends with a brace.
-        if data.startswith(b"HTTP/1.1 ") and not data.startswith(b"HTTP/1.1 200"):
+        # An acknowledgement has no body, so it comes in one read.
+        if data.startswith(b"HTTP/1.1 204"):
+            self._next()
+        else:
             self._waiting.clear()
             self._done.set_exception(RuntimeError(data.split(b"\r\n")[0].decode()))
             self._transport.close()
-        elif data.endswith(b"}"):
-            self._next()
 
     def _next(self) -> None:
         if self._waiting:
@@ -220,10 +228,11 @@ def in_process(events: int) -> dict[str, float]:
     gc.freeze()
     with tempfile.TemporaryDirectory() as folder:
         _environment(Path(folder))
-        return {"cpu_us_per_message": asyncio.run(_deliver(Path(folder), bodies)) / count * 1e6}
+        return {"cpu_us_per_message": asyncio.run(_deliver(Path(folder), bodies)) * 1e6}
 
 
 async def _deliver(folder: Path, bodies: Sequence[bytes]) -> float:
+    """Processor seconds a message."""
     settings = IngestSettings(data_dir=folder)
     control = Control(settings.control_url)
     ingest = Ingest(settings, _NoBus(), control)
@@ -237,11 +246,14 @@ async def _deliver(folder: Path, bodies: Sequence[bytes]) -> float:
             await ingest.pipeline.deliver(delivery)
 
     await asyncio.gather(*(deliver(number, body) for number, body in enumerate(bodies[:WARM_UP])))
-    with cpu() as spent:
-        await asyncio.gather(*(deliver(number, body) for number, body in enumerate(bodies[WARM_UP:])))
+    seconds = []
+    for window in _windows(bodies):
+        with cpu() as spent:
+            await asyncio.gather(*(deliver(number, body) for number, body in enumerate(window)))
+        seconds.append(spent.seconds / len(window))
     await ingest.aclose()
     control.close()
-    return spent.seconds
+    return min(seconds)
 
 
 # --------------------------------------------------------------------------------------------- the index
@@ -272,14 +284,16 @@ def held_table() -> dict[str, float]:
         _many_files(lake)
         writer = AppendOnce(lake, BRONZE_ACTIVITIES, BRONZE_IDENTITY, max_ids=IDS)
         writer.append(_one_row())
-        with cpu() as commits:
-            for _ in range(10):
+        seconds = []
+        for _ in range(10):
+            with cpu() as commit:
                 writer.append(_one_row())
+            seconds.append(commit.seconds)
         held = lake.open(BRONZE_ACTIVITIES)
         with cpu() as checkpoint:
             held.create_checkpoint()
     return {
-        "cpu_ms_per_commit": commits.seconds / 10 * 1e3,
+        "cpu_ms_per_commit": sorted(seconds)[len(seconds) // 2] * 1e3,
         "cpu_ms_per_checkpoint": checkpoint.seconds * 1e3,
     }
 

@@ -93,11 +93,13 @@ class Senders:
             answer = await client.post(f"{instance.url}/push/activities", content=body)
         except httpx.HTTPError:
             answer = None
-        if answer is None or answer.status_code != 200:
+        if answer is None or answer.status_code != 204:
             self.waiting.insert(self.random.randrange(len(self.waiting) + 1), body)
             return
         self.acknowledged += 1
-        self.outcomes.update(answer.json())
+        for count in answer.headers["x-coworkai-outcome"].split(", "):
+            name, _, value = count.partition("=")
+            self.outcomes[name] += int(value)
         if self.acknowledged in self.milestones:
             self.milestones[self.acknowledged].set()
 

@@ -1,12 +1,12 @@
 """The push route: a raw ASGI endpoint beside FastAPI, for speed.
 
-2xx acknowledges; a push is answered so only after its outcome is durable. 503 (storage or control store down,
+204 acknowledges; a push is answered so only after its outcome is durable. 503 (storage or control store down,
 too much in flight, breaker open) and anything unexpected make Pub/Sub deliver again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
@@ -24,6 +24,9 @@ from coworkai.ingest.pipeline import Delivered, Pipeline
 PREFIX = "/push/"
 ENVELOPE_ROOM = 2
 """Base64 and the envelope make a body at most this many times its message."""
+OUTCOME_HEADER = b"x-coworkai-outcome"
+"""Header of an acknowledgement: `received=20, accepted=19, duplicate=1, quarantined=0`."""
+EMPTY = [(b"content-length", b"0")]
 SOURCES = {source.value: source for source in Source}
 
 Scope = MutableMapping[str, Any]
@@ -114,16 +117,16 @@ class Push:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             if scope["method"] != "POST":
-                await _answer(send, 405, b"")
+                await _answer(send, 405, EMPTY)
                 return
             delivered = await self._take(scope, receive)
         except CoworkError as error:
             await problem(error)(scope, receive, send)
         except Exception as error:
             log.error("push failed", error=error)  # noqa: TRY400 - logs the type and the place
-            await _answer(send, 500, b"")
+            await _answer(send, 500, EMPTY)
         else:
-            await _answer(send, 200, _summary(delivered))
+            await _acknowledge(send, delivered)
 
     async def _take(self, scope: Scope, receive: Receive) -> Delivered:
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
@@ -169,16 +172,17 @@ def _topic(source: Source | None) -> str:
     return "unknown" if source is None else source.topic
 
 
-def _summary(delivered: Delivered) -> bytes:
-    return b'{"received":%d,"accepted":%d,"duplicate":%d,"quarantined":%d}' % (
+async def _acknowledge(send: Send, delivered: Delivered) -> None:
+    # Without a body the answer is one write to the socket instead of two.
+    counts = b"received=%d, accepted=%d, duplicate=%d, quarantined=%d" % (
         delivered.received,
         delivered.accepted,
         delivered.duplicate,
         delivered.quarantined,
     )
+    await _answer(send, 204, [(OUTCOME_HEADER, counts)])
 
 
-async def _answer(send: Send, status: int, body: bytes) -> None:
-    headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
+async def _answer(send: Send, status: int, headers: Sequence[tuple[bytes, bytes]] = ()) -> None:
     await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
+    await send({"type": "http.response.body", "body": b""})
