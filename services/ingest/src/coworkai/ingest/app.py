@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
-from typing import Any
 
 import msgspec
 from fastapi import FastAPI, Request, Response
@@ -46,9 +45,11 @@ from coworkai.ingest.quarantine import (
     receipt_rows,
 )
 from coworkai.ingest.replay import Selection, replay
+from coworkai.ingest.seen import Verdicts
 from coworkai.ingest.settings import IngestSettings
 from coworkai.ingest.telemetry import TelemetryRoute
 from coworkai.ingest.tenants import Tenants
+from coworkai.ingest.tokenise import Pending
 
 BRONZE_IDENTITY = IdentityColumns(id="event_id", digest="content_digest", tenant="tenant_id")
 
@@ -111,7 +112,7 @@ class Ingest:
     def _grouping(self) -> Grouping:
         return Grouping(self.settings.commit_linger_s, self.settings.commit_max_rows)
 
-    def _source_commit(self, source: Source) -> GroupCommit[Any, Any]:
+    def _source_commit(self, source: Source) -> GroupCommit[Pending, Verdicts]:
         table = BRONZE_BY_SOURCE[source]
         commit = SourceCommit(source, self._writer(table, BRONZE_IDENTITY), self.hints.note)
         return GroupCommit(table.name, commit, lambda pending: len(pending.batch.records), self._grouping())
@@ -193,7 +194,7 @@ class ReplayRequest(msgspec.Struct, forbid_unknown_fields=True):
     quarantine_ids: list[str] | None = None
 
 
-def _add_replay(app: FastAPI, run: Callable[[Selection], Any], auth: PushAuth | None) -> None:
+def _add_replay(app: FastAPI, run: Callable[[Selection], Awaitable[Tally]], auth: PushAuth | None) -> None:
     """`POST /admin/quarantine/replay`, for who may push."""
 
     @app.post("/admin/quarantine/replay")
@@ -204,9 +205,7 @@ def _add_replay(app: FastAPI, run: Callable[[Selection], Any], auth: PushAuth | 
             wanted = msgspec.json.decode(await request.body() or b"{}", type=ReplayRequest)
         except msgspec.DecodeError:
             raise Terminal("the body is no selection of quarantined originals") from None
-        tally: Tally = await run(
-            Selection(wanted.tenant_id, wanted.reason, wanted.source, wanted.quarantine_ids)
-        )
+        tally = await run(Selection(wanted.tenant_id, wanted.reason, wanted.source, wanted.quarantine_ids))
         answer = {
             "received": tally.received,
             "accepted": tally.accepted,

@@ -23,9 +23,8 @@ from typing import Literal, Protocol
 import msgspec
 import numpy as np
 import numpy.typing as npt
+import polars as pl
 import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from deltalake import (
     CommitProperties,
     DeltaTable,
@@ -51,6 +50,8 @@ Touched = Mapping[str, Sequence[date]]
 CONFLICT_TRIES = 100
 FAILURE_TRIES = 3
 LONGEST_PAUSE_S = 1.0
+LOAD_ROWS = 250_000
+"""Identities of a date that are loaded at once."""
 _EPOCH = date(1970, 1, 1).toordinal()
 # Rows are compressed lightly: they are written once by us and again, better, by compaction.
 _WRITER = WriterProperties(compression="SNAPPY")
@@ -206,25 +207,21 @@ class AppendOnce:
         names = [columns.id, columns.digest, *([columns.tenant] if columns.tenant else [])]
         with reading(self._spec):
             stored = scan(self._table, self._spec, [_date(day)]).select(names).collect()
-        yield self._stored_identities(stored.to_arrow())
+        for some in stored.iter_slices(LOAD_ROWS):
+            yield self._stored_identities(some)
 
-    def _stored_identities(self, stored: pa.Table) -> Identities:
+    def _stored_identities(self, stored: pl.DataFrame) -> Identities:
         columns = self._columns
         assert columns is not None
-        ids = "".join(stored.column(columns.id).to_pylist()).replace("-", "")
-        if columns.tenant is None:
-            tenants, tenant_of = [""], np.zeros(len(stored), dtype=np.int32)
-        else:
-            named = pc.dictionary_encode(stored.column(columns.tenant).combine_chunks())
-            named = named.combine_chunks() if isinstance(named, pa.ChunkedArray) else named
-            tenants = named.dictionary.to_pylist()
-            tenant_of = named.indices.to_numpy(zero_copy_only=False).astype(np.int32)
-        return self._mixer.mix(
-            tenants,
-            tenant_of,
-            halves(ids),
-            stored.column(columns.digest).to_numpy().astype(np.int64),
-        )
+        tenants, tenant_of = [""], np.zeros(len(stored), dtype=np.int32)
+        if columns.tenant is not None:
+            named = stored[columns.tenant]
+            tenants = named.unique().to_list()
+            places = pl.Series(range(len(tenants)), dtype=pl.Int32)
+            tenant_of = named.replace_strict(tenants, places, return_dtype=pl.Int32).to_numpy()
+        hexes = stored[columns.id].str.replace_all("-", "", literal=True).str.join("").item()
+        digest = stored[columns.digest].to_numpy().astype(np.int64)
+        return self._mixer.mix(tenants, tenant_of, halves(hexes), digest)
 
     # ---------------------------------------------------------------------------------- committing
     @property
@@ -343,7 +340,7 @@ class AppendOnce:
             # Compacted and vacuumed away already; its rows are in another file of the partition.
             self._seen.forget(day)
             return
-        stored = pq.read_table(io.BytesIO(content), columns=[name for name in names if name is not None])
+        stored = pl.read_parquet(io.BytesIO(content), columns=[name for name in names if name is not None])
         self._seen.add(day, self._stored_identities(stored))
 
     def _probe(self) -> None:
