@@ -127,7 +127,8 @@ class Platform:
     `first_port` is ingest's, the others follow it; None takes free ports. `environment` is what the services
     inherit. `announce(name, url)` is called for each service as it becomes ready. Raises Terminal when the
     folder or a port is taken, ServiceDied when a service does not come up. A service in `hold_back` is
-    pushed nothing until `connect`.
+    pushed nothing until `connect`. `prepare` is called once the folder is ours, before anything starts: what
+    it writes never touches a folder in use.
     """
 
     def __init__(
@@ -137,12 +138,14 @@ class Platform:
         environment: Mapping[str, str],
         first_port: int | None = None,
         hold_back: Collection[str] = (),
+        prepare: Callable[[], None] = lambda: None,
         announce: Callable[[str, str], None] = lambda _name, _url: None,
     ) -> None:
         self.data_dir = data_dir.resolve()
         self._environment = environment
         self._first_port = first_port
         self._hold_back = hold_back
+        self._prepare = prepare
         self._announce = announce
         self._services: dict[str, Service] = {}
         self._lock: IO[str] | None = None
@@ -159,6 +162,7 @@ class Platform:
         self.data_dir.mkdir(parents=True, exist_ok=True)
         self._lock = _lock(self.data_dir)
         try:
+            self._prepare()
             self._start()
         except BaseException:
             self.stop()

@@ -38,10 +38,12 @@ class Incomplete(Terminal):
 
 @dataclass(frozen=True, slots=True)
 class TenantPolicy:
+    """What is asked of a tenant's policy. None leaves it as it is; a new tenant gets token, counts, UTC."""
+
     tenant_id: str
-    identity: Identity = Identity.TOKEN
-    capture: Capture = Capture.COUNTS
-    time_zone: str = "UTC"
+    identity: Identity | None = None
+    capture: Capture | None = None
+    time_zone: str | None = None
 
 
 @dataclass(frozen=True)
@@ -81,14 +83,19 @@ def process(folder: Path, data_dir: Path, policy: TenantPolicy, watcher: Watcher
     """
     started = time.monotonic()
     files = record_files(folder)
-    control = open_control(data_dir)
-    try:
+    control = Control(_control_url(data_dir), utc_now)
+
+    def prepare() -> None:
+        control.create_schema()
         put_tenant(control, policy)
+
+    try:
         lake = Lake(str(data_dir / "lake"))
         with Platform(
             data_dir,
             environment=private_environment() | BULK_SETTINGS,
             hold_back=["runner"],
+            prepare=prepare,
             announce=watcher.service,
         ) as platform:
             asyncio.run(_publish(platform.bus_url, files, policy.tenant_id, watcher.published))
@@ -113,18 +120,38 @@ def process(folder: Path, data_dir: Path, policy: TenantPolicy, watcher: Watcher
 
 def open_control(data_dir: Path) -> Control:
     """The control store of a data folder, created where it is missing."""
-    control = Control(f"sqlite:///{data_dir / 'control.db'}", utc_now)
+    control = Control(_control_url(data_dir), utc_now)
     control.create_schema()
     return control
 
 
+def _control_url(data_dir: Path) -> str:
+    return f"sqlite:///{data_dir / 'control.db'}"
+
+
 def put_tenant(control: Control, policy: TenantPolicy) -> None:
+    """Create the tenant, or change of its policy what is asked.
+
+    Raises Terminal for a time zone nobody knows.
+    """
+    now = control.tenant(policy.tenant_id)
+    if now is None:
+        control.put_tenant(
+            policy.tenant_id,
+            identity=policy.identity or Identity.TOKEN,
+            capture_keystrokes=policy.capture or Capture.COUNTS,
+            capture_clipboard=policy.capture or Capture.COUNTS,
+            time_zone=policy.time_zone or "UTC",
+        )
+        return
     control.put_tenant(
         policy.tenant_id,
-        identity=policy.identity,
-        capture_keystrokes=policy.capture,
-        capture_clipboard=policy.capture,
-        time_zone=policy.time_zone,
+        identity=policy.identity or now.identity,
+        capture_keystrokes=policy.capture or now.capture_keystrokes,
+        capture_clipboard=policy.capture or now.capture_clipboard,
+        time_zone=policy.time_zone or now.time_zone,
+        min_group=now.min_group,
+        active=now.active,
     )
 
 

@@ -75,11 +75,14 @@ def up(
 
     settings = settings_of(data, must_exist=False)
     control = Control(settings.control_url)
-    control.create_schema()
     with stop_on_signals():
         try:
             with Platform(
-                data, environment=own_environment(), first_port=port or None, announce=_announce
+                data,
+                environment=own_environment(),
+                first_port=port or None,
+                prepare=control.create_schema,
+                announce=_announce,
             ) as platform:
                 out.print(f"CoworkAI is up on {data}. Ctrl-C stops it.")
                 if not control.tenants():
@@ -106,20 +109,26 @@ def process(
     ] = None,
     tenant: Tenant = "local",
     capture: Annotated[
-        Capture, typer.Option(help="What of keystrokes and clipboard is stored.")
-    ] = Capture.COUNTS,
+        Capture | None, typer.Option(help="What of keystrokes and clipboard is stored.", show_default=False)
+    ] = None,
     identity: Annotated[
-        Identity, typer.Option(help="Store user_id as a keyed token, or as sent.")
-    ] = Identity.TOKEN,
+        Identity | None, typer.Option(help="Store user_id as a keyed token, or as sent.", show_default=False)
+    ] = None,
     time_zone: Annotated[
-        str, typer.Option(metavar="ZONE", help="IANA zone of workers whose zone jobs.csv does not tell.")
-    ] = "UTC",
+        str | None,
+        typer.Option(
+            metavar="ZONE", help="IANA zone of workers whose zone jobs.csv does not tell.", show_default=False
+        ),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Process a folder of record files from telemetry to workblocks, KPIs and reports, then stop.
 
     Starts a private platform on free ports, sends every record through real HTTP pushes, waits until all is
     processed, and prints what became of every record and second.
+
+    A tenant that --data knows already keeps its policy but for what is given here; a new one starts with
+    counts, token and UTC.
 
     Example: coworkai process ./records --data ./result
     """
