@@ -284,3 +284,24 @@ def test_a_zone_that_does_not_exist_is_refused(zone: str, write: Write, tmp_path
 def test_a_window_log_of_another_tool_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UnknownFormat):
         rescuetime.convert([DATA / "window-log.csv"], tmp_path, None)
+
+
+def test_a_failed_import_leaves_the_folder_as_it_was(tmp_path: Path, write: Write) -> None:
+    good = write("good.json", bucket("currentwindow", event("09:00:00", 60, app="code", title="a")))
+    broken = write("broken.json", "no export")
+    out = tmp_path / "out"
+    with pytest.raises(UnknownFormat):
+        activitywatch.convert([good, broken], out, "ana")
+    assert list(out.iterdir()) == []
+    activitywatch.convert([good], out, "ana")
+    before = {path.name: path.read_bytes() for path in out.iterdir()}
+    with pytest.raises(UnknownFormat):
+        activitywatch.convert([good, broken], out, "ben")
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == before
+
+
+def test_an_import_says_which_files_with_records_it_replaced(tmp_path: Path, write: Write) -> None:
+    export = write("export.json", bucket("currentwindow", event("09:00:00", 60, app="code", title="a")))
+    out = tmp_path / "out"
+    assert activitywatch.convert([export], out, "ana").replaced == ()
+    assert activitywatch.convert([export], out, "ana").replaced == (out / "activities.ndjson",)

@@ -66,10 +66,13 @@ def rescuetime(
 
 def _report(counts: Counts, out_dir: Path, *, json: bool) -> None:
     if json:
-        print_json({"records": counts.records, "skipped": counts.skipped})
+        replaced = [str(path) for path in counts.replaced]
+        print_json({"records": counts.records, "skipped": counts.skipped, "replaced": replaced})
         return
     for source, records in counts.records.items():
         out.print(f"{records:>8,}  {out_dir / f'{source.value}.ndjson'}")
     for reason, events in counts.skipped.items():
         out.print(f"{events:>8,}  left out: {reason}")
+    for path in counts.replaced:
+        out.print(f"Replaced what was in {path}", soft_wrap=True)
     out.print(f"Next: coworkai process {out_dir}")

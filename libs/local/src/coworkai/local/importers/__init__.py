@@ -9,7 +9,7 @@ with them is for ingest to judge.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -33,26 +33,38 @@ class UnknownFormat(Terminal):
 
 @dataclass(frozen=True)
 class Counts:
-    """Records written by source, and original events left out by reason."""
+    """Records written by source, original events left out by reason, files that held others before."""
 
     records: Mapping[Source, int]
     skipped: Mapping[str, int] = field(default_factory=dict)
+    replaced: Sequence[Path] = ()
 
 
 @dataclass
 class RecordFiles(AbstractContextManager["RecordFiles"]):
-    """The record files of one import, replaced if they were there, and the counts of what went in."""
+    """The record files of one import and the counts of what went in.
+
+    They are written beside and take their names when all went well; after a failure the folder is as it was.
+    """
 
     out: Path
     skipped: Counter[str] = field(default_factory=Counter)
     _written: Counter[Source] = field(default_factory=Counter)
     _files: dict[Source, BinaryIO] = field(default_factory=dict)
+    _replaced: list[Path] = field(default_factory=list)
     _stack: ExitStack = field(default_factory=ExitStack)
 
     def __enter__(self) -> Self:
         self.out.mkdir(parents=True, exist_ok=True)
-        for source in (Source.ACTIVITIES, Source.DEVICE_POSTURE):
-            self._files[source] = self._stack.enter_context((self.out / f"{source}.ndjson").open("wb"))
+        try:
+            for source in (Source.ACTIVITIES, Source.DEVICE_POSTURE):
+                self._files[source] = self._stack.enter_context(self._unfinished(source).open("wb"))
+        except BaseException:
+            self._discard()
+            raise
+        self._replaced = [
+            path for path in map(self._path, self._files) if path.is_file() and path.stat().st_size > 0
+        ]
         return self
 
     def __exit__(
@@ -61,7 +73,24 @@ class RecordFiles(AbstractContextManager["RecordFiles"]):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        try:
+            self._stack.close()
+            if kind is None:
+                for source in self._files:
+                    self._unfinished(source).replace(self._path(source))
+        finally:
+            self._discard()
+
+    def _discard(self) -> None:
         self._stack.close()
+        for source in self._files:
+            self._unfinished(source).unlink(missing_ok=True)
+
+    def _path(self, source: Source) -> Path:
+        return self.out / f"{source}.ndjson"
+
+    def _unfinished(self, source: Source) -> Path:
+        return self.out / f".{source}.ndjson.part"
 
     def add(self, record: Activity | DevicePosture, device: str) -> None:
         source = Source.ACTIVITIES if isinstance(record, Activity) else Source.DEVICE_POSTURE
@@ -71,7 +100,7 @@ class RecordFiles(AbstractContextManager["RecordFiles"]):
 
     @property
     def counts(self) -> Counts:
-        return Counts(dict(self._written), dict(self.skipped))
+        return Counts(dict(self._written), dict(self.skipped), tuple(self._replaced))
 
 
 def identity(*parts: object) -> str:
