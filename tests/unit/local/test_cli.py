@@ -109,3 +109,41 @@ def test_a_demo_never_replaces_a_folder_that_holds_something_else(tmp_path: Path
     (tmp_path / "thesis.txt").write_text("mine")
     assert "something else" in fails("demo", "--data", tmp_path).message
     assert (tmp_path / "thesis.txt").read_text() == "mine"
+
+
+@pytest.mark.parametrize("where", ["afile", "afile/x", "/proc/none"])
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("process", "records", "--data"),
+        ("demo", "--data"),
+        ("up", "--data"),
+        ("tenant", "set", "acme", "--data"),
+        ("import", "activitywatch", "afile", "--out"),
+        ("import", "rescuetime", "afile", "--out"),
+    ],
+    ids=" ".join,
+)
+def test_a_folder_that_cannot_be_made_is_an_error_with_a_remedy(
+    command: tuple[str, ...], where: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("afile").touch()
+    Path("records").mkdir()
+    error = fails(*command, where)
+    assert error.message.startswith(f"{where} cannot be made a folder")
+    assert error.remedy is not None
+    assert command[-1] in error.remedy
+
+
+def test_a_path_that_the_system_refuses_is_an_error_without_a_stack_trace(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "export.json").write_text("[]")
+    (tmp_path / "out" / ".activities.ndjson.part").mkdir(parents=True)
+    arguments = ["import", "activitywatch", str(tmp_path / "export.json"), "--out", str(tmp_path / "out")]
+    monkeypatch.setattr("sys.argv", ["coworkai", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 1
+    assert capsys.readouterr().err.startswith("error: ")

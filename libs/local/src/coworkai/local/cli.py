@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import sys
+from typing import NoReturn
 
 import typer
 
@@ -35,6 +37,11 @@ app.add_typer(tenants.key, name="key")
 app.add_typer(tenants.dead_letters, name="dead-letters")
 
 
+_REFUSED = (PermissionError, FileExistsError, IsADirectoryError, NotADirectoryError)
+"""What the system says of a path that it does not let us use; a file that is missing would be our mistake."""
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
+
+
 def main() -> None:
     """Run the command line; a failure of ours is one line with its remedy, never a stack trace."""
     # Libraries of ours log as they do in a service: without content or stack traces, here only errors.
@@ -44,10 +51,20 @@ def main() -> None:
     try:
         app()
     except CoworkError as error:
-        err.print(f"[bold red]error:[/] {_plain(error.message)}", soft_wrap=True)
-        if error.remedy is not None:
-            err.print(f"       {_plain(error.remedy)}", soft_wrap=True)
-        sys.exit(1)
+        _fail(error.message, error.remedy)
+    except _REFUSED as error:
+        _fail(f"{error.filename}: {error.strerror}", "check the path and its permissions")
+    except OSError as error:
+        if error.errno not in _NO_ROOM:
+            raise
+        _fail(f"nothing more can be written: {error.strerror}", "make room, or give another folder")
+
+
+def _fail(message: str, remedy: str | None) -> NoReturn:
+    err.print(f"[bold red]error:[/] {_plain(message)}", soft_wrap=True)
+    if remedy is not None:
+        err.print(f"       {_plain(remedy)}", soft_wrap=True)
+    sys.exit(1)
 
 
 def _plain(text: str) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from coworkai.local.commands.options import Json, out, print_json
+from coworkai.local.commands.options import Json, make_folder, out, print_json
 
 if TYPE_CHECKING:
     from coworkai.local.importers import Counts
@@ -42,6 +42,7 @@ def activitywatch(files: Files, out_dir: Out, user: User = None, json: Json = Fa
     """
     from coworkai.local.importers import activitywatch as importer
 
+    make_folder(out_dir, "--out")
     _report(importer.convert(files, out_dir, user), out_dir, json=json)
 
 
@@ -61,6 +62,7 @@ def rescuetime(
     """
     from coworkai.local.importers import rescuetime as importer
 
+    make_folder(out_dir, "--out")
     _report(importer.convert(files, out_dir, user, time_zone=time_zone), out_dir, json=json)
 
 

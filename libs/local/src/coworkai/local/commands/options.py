@@ -45,13 +45,28 @@ TenantArgument = Annotated[
 def settings_of(data: Path, *, must_exist: bool = True) -> CommonSettings:
     """Settings of a data folder; the environment may move its lake or control store elsewhere.
 
-    Raises SettingsError when the folder does not exist though it must.
+    A folder that need not exist is made. Raises SettingsError when it does not exist though it must, or
+    cannot be made.
     """
-    if must_exist and not data.is_dir():
+    if not must_exist:
+        make_folder(data, "--data")
+    elif not data.is_dir():
         raise SettingsError(
             f"no data folder {data}", remedy="give the one of `coworkai up` or `process` with --data"
         )
     return load(CommonSettings, data_dir=data)
+
+
+def make_folder(folder: Path, option: str) -> None:
+    """Make the folder that `option` names, unless it exists. Raises SettingsError when that cannot be."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        why = "it is a file" if folder.is_file() else error.strerror
+        raise SettingsError(
+            f"{folder} cannot be made a folder: {why}",
+            remedy=f"give a folder that exists or can be made with {option}",
+        ) from None
 
 
 def print_json(value: object) -> None:

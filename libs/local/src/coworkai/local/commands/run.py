@@ -30,6 +30,7 @@ from coworkai.local.commands.options import (
     Json,
     Tenant,
     err,
+    make_folder,
     out,
     print_json,
     settings_of,
@@ -136,6 +137,8 @@ def process(
     from coworkai.local.process import TenantPolicy, working_folder
     from coworkai.local.show import summary_table
 
+    if data is not None:
+        make_folder(data, "--data")
     policy = TenantPolicy(tenant, identity, capture, time_zone)
     with stop_on_signals(), working_folder(data) as data_dir:
         summary = _process(folder, data_dir, policy)
@@ -188,10 +191,11 @@ def demo(
 
 def _fresh_demo_folder(data: Path) -> None:
     """Raises Terminal when the folder holds something else than an earlier demo."""
+    make_folder(data, "--data")
     mark = data / DEMO_MARK
     if mark.exists():
         shutil.rmtree(data)
-    elif data.exists() and any(data.iterdir()):
+    elif any(data.iterdir()):
         raise Terminal(f"{data} holds something else than a demo", remedy="give an empty folder with --data")
     data.mkdir(parents=True, exist_ok=True)
     mark.touch()
