@@ -49,8 +49,9 @@ class PinnedBronze:
     def workers(self, days: Collection[date]) -> list[tuple[str, int]]:
         """Workers with rows in the event dates of local dates `days`, and how many; by worker."""
         dates = event_dates(days)
-        counts = [self._scan(table, dates).group_by("user_id").len() for table in DATED]
-        counts.append(self._receipts(dates).drop_nulls("user_id").group_by("user_id").len())
+        # A record that is withheld, and a receipt of an unreadable one, name nobody.
+        rows = [*(self._scan(table, dates) for table in DATED), self._receipts(dates)]
+        counts = [frame.drop_nulls("user_id").group_by("user_id").len() for frame in rows]
         with reading(BRONZE_RECEIPTS):
             totals = pl.concat(counts).group_by("user_id").sum().collect(engine="streaming")
         return list(totals.sort("user_id").iter_rows())
@@ -68,11 +69,6 @@ class PinnedBronze:
         """Receipts of nobody in particular in the event dates of local dates `days`."""
         nobody = pl.col("user_id").is_null()
         return self._read(BRONZE_RECEIPTS, self._receipts(event_dates(days)).filter(nobody))
-
-    def touched(self, dates: Collection[date]) -> dict[str, pl.DataFrame]:
-        """Frames by table id of exactly these event dates (receipts: record dates), without jobs."""
-        frames = {table.id: self._read(table, self._scan(table, dates)) for table in DATED}
-        return frames | {BRONZE_RECEIPTS.id: self._read(BRONZE_RECEIPTS, self._receipts(dates))}
 
     def _scan(self, table: Table, dates: Collection[date] | None = None) -> pl.LazyFrame:
         return scan(self.deltas[table.id], table, dates).filter(pl.col("tenant_id") == self.tenant_id)
