@@ -76,6 +76,11 @@ def test_text_that_is_no_utf8_stays_in_its_batch_byte_for_byte(tmp_path: Path) -
     assert b'"records":[{"n":1},{"n":"caf\xe9"}]' in batch.message.data
 
 
+def test_a_byte_order_mark_is_no_part_of_the_first_record(tmp_path: Path) -> None:
+    (batch,) = of_lines(tmp_path, b'\xef\xbb\xbf{"n":1,"_device_id":"d"}', b'{"n":2,"_device_id":"d"}')
+    assert records(batch) == [{"n": 1}, {"n": 2}]
+
+
 def test_empty_lines_are_nothing_and_every_byte_of_the_file_is_accounted_for_otherwise(
     tmp_path: Path,
 ) -> None:

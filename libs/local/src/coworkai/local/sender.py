@@ -5,12 +5,14 @@
     DIR/keystrokes.ndjson … clipboard, chat, manifests, device-posture: the same
 
 A line may carry the envelope's values in `_device_id`, `_sent_at` and `_published_at`; they are taken off it.
-Everything else of a line is sent byte for byte, UTF-8 or not. A line that would break the JSON of its batch
-is sent as a message of its own, as it is, so that ingest judges it and nothing else suffers.
+Everything else of a line is sent byte for byte, UTF-8 or not; a byte-order mark before the first is no part
+of it. A line that would break the JSON of its batch is sent as a message of its own, as it is, so that ingest
+judges it and nothing else suffers.
 """
 
 from __future__ import annotations
 
+from codecs import BOM_UTF8
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -152,6 +154,8 @@ def _batches(source: Source, path: Path, tenant_id: str, now: str) -> Iterator[O
     with path.open("rb") as file:
         for number, ended_line in enumerate(file, start=1):
             line = ended_line.rstrip(b"\r\n")
+            if number == 1:
+                line = line.removeprefix(BOM_UTF8)
             if not line.strip():
                 continue
             _check_size(line, path, number)
