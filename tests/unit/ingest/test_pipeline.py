@@ -469,6 +469,16 @@ def test_replay_takes_what_can_be_taken_now_as_of_its_first_publication(tmp_path
     with_ingest(tmp_path, second)
 
 
+def test_replay_keeps_the_tenant_that_the_sender_was_known_as(tmp_path: Path) -> None:
+    async def scenario(lab: Lab) -> None:
+        delivery = Delivery("telemetry-chat", Source.CHAT, b"{broken", {}, "m", PUBLISHED_AT, sender="acme")
+        await lab.ingest.pipeline.deliver(delivery)
+        await lab.ingest.replay(Selection())
+        assert lab.quarantine()["tenant_id"].to_list() == ["acme"]
+
+    with_ingest(tmp_path, scenario)
+
+
 def test_quarantine_is_listed_without_its_sealed_originals(tmp_path: Path) -> None:
     async def scenario(lab: Lab) -> None:
         await lab.deliver(Source.CHAT, b"{broken")

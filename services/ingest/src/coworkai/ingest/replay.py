@@ -115,6 +115,7 @@ async def _deliver(sealed: Original, row: dict[str, object], pipeline: Pipeline)
         message_id=str(row["message_id"]),
         published_at=published_at,
         is_first_attempt=False,
+        sender=None if row["tenant_id"] is None else str(row["tenant_id"]),
         snapshot=sealed.snapshot,
         row_number=sealed.row_number,
     )
