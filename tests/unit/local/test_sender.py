@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
+import base64
 import json
 from datetime import UTC, datetime
 from pathlib import Path
 
+import httpx
 import pytest
 
 from coworkai.common.bus import MAX_DATA_BYTES
 from coworkai.common.errors import NotFound, Terminal
 from coworkai.common.events import Source
-from coworkai.local.sender import DEFAULT_DEVICE, MAX_BATCH_RECORDS, Outgoing, messages, record_files
+from coworkai.local.bus.publisher import EmbeddedPublisher
+from coworkai.local.sender import (
+    DEFAULT_DEVICE,
+    MAX_BATCH_RECORDS,
+    MAX_EMBEDDED_BYTES,
+    Outgoing,
+    check_sizes,
+    messages,
+    record_files,
+)
 
 NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 
@@ -98,6 +110,39 @@ def test_a_line_larger_than_a_message_may_be_is_named_without_its_content(tmp_pa
     with pytest.raises(Terminal, match="line 2") as raised:
         of_lines(tmp_path, b"{}", b'{"t":"' + b"secret" * (MAX_DATA_BYTES // 6 + 1) + b'"}')
     assert "secret" not in str(raised.value)
+
+
+def test_a_line_that_only_its_envelope_makes_too_large_is_named_too(tmp_path: Path) -> None:
+    with pytest.raises(Terminal, match="line 2"):
+        of_lines(tmp_path, b"{}", b'{"t":"' + b"x" * (MAX_DATA_BYTES - 10) + b'"}')
+
+
+def test_sizes_are_checked_before_anything_is_sent(tmp_path: Path) -> None:
+    (tmp_path / "chat.ndjson").write_bytes(b"{}\n" + b"x" * 20 + b"\n{}\n")
+    check_sizes(record_files(tmp_path), max_bytes=20)
+    with pytest.raises(Terminal, match=r"chat\.ndjson, line 2: 20 bytes"):
+        check_sizes(record_files(tmp_path), max_bytes=19)
+
+
+def test_on_the_embedded_bus_a_line_that_is_too_large_goes_alone_for_ingest_to_quarantine(
+    tmp_path: Path,
+) -> None:
+    large = b'{"t":"' + b"x" * MAX_DATA_BYTES + b'"}'
+    path = tmp_path / "chat.ndjson"
+    path.write_bytes(b'{"n":1}\n' + large + b'\n{"n":2}\n')
+    sent = list(messages(Source.CHAT, path, "acme", lambda: NOW, MAX_EMBEDDED_BYTES))
+    assert [outgoing.records for outgoing in sent] == [1, 1, 1]
+    received: list[tuple[int, list[int]]] = []
+
+    def bus(request: httpx.Request) -> httpx.Response:
+        sizes = [len(base64.b64decode(each["data"])) for each in json.loads(request.content)["messages"]]
+        received.append((len(sizes), sizes))
+        return httpx.Response(200, json={"messageIds": ["1"] * len(sizes)})
+
+    publisher = EmbeddedPublisher("http://bus", "local", transport=httpx.MockTransport(bus))
+    asyncio.run(publisher.publish_many("telemetry-chat", [outgoing.message for outgoing in sent]))
+    assert [count for count, _sizes in received] == [1, 1, 1]
+    assert [sizes[0] for _count, sizes in received] == [len(outgoing.message.data) for outgoing in sent]
 
 
 def test_jobs_are_sent_whole_as_they_are_and_first(tmp_path: Path) -> None:

@@ -16,9 +16,17 @@ from coworkai.common.clock import utc_now
 from coworkai.common.control import Capture, Control, Identity
 from coworkai.common.errors import Terminal
 from coworkai.common.lake import Lake
+from coworkai.local.bus.publisher import EmbeddedPublisher
 from coworkai.local.platform import PROJECT, Platform, private_environment
 from coworkai.local.progress import Progress, wait_until_processed, wait_until_taken
-from coworkai.local.sender import Outgoing, RecordFile, record_files, send
+from coworkai.local.sender import (
+    MAX_EMBEDDED_BYTES,
+    Outgoing,
+    RecordFile,
+    check_sizes,
+    record_files,
+    send,
+)
 from coworkai.local.summary import summarise
 
 BULK_SETTINGS = {
@@ -78,11 +86,12 @@ def working_folder(kept: Path | None) -> Iterator[Path]:
 def process(folder: Path, data_dir: Path, policy: TenantPolicy, watcher: Watcher) -> dict[str, object]:
     """Process the record files of `folder` into the lake under `data_dir`; the summary of the tenant's lake.
 
-    Raises NotFound (no record files), Terminal (the folder is in use), ServiceDied, Stalled, and Incomplete
-    when a message was given up or a day failed.
+    Raises NotFound (no record files), Terminal (the folder is in use, a line is too large), ServiceDied,
+    Stalled, and Incomplete when a message was given up or a day failed.
     """
     started = time.monotonic()
     files = record_files(folder)
+    check_sizes(files, MAX_EMBEDDED_BYTES)
     control = Control(_control_url(data_dir), utc_now)
 
     def prepare() -> None:
@@ -166,8 +175,8 @@ async def _tell_runner(bus_url: str) -> None:
 async def _publish(
     bus_url: str, files: Sequence[RecordFile], tenant_id: str, on_progress: Callable[[Outgoing], None]
 ) -> None:
-    publisher = Publisher(bus_url, PROJECT)
+    publisher = EmbeddedPublisher(bus_url, PROJECT)
     try:
-        await send(publisher, files, tenant_id, on_progress)
+        await send(publisher, files, tenant_id, on_progress, max_bytes=MAX_EMBEDDED_BYTES)
     finally:
         await publisher.aclose()

@@ -8,6 +8,9 @@ A line may carry the envelope's values in `_device_id`, `_sent_at` and `_publish
 Everything else of a line is sent byte for byte, UTF-8 or not; a byte-order mark before the first is no part
 of it. A line that would break the JSON of its batch is sent as a message of its own, as it is, so that ingest
 judges it and nothing else suffers.
+
+No line may make a message larger than the bus takes. Pub/Sub takes 10 MB; the embedded bus takes more, for
+ingest to quarantine what Pub/Sub would have refused.
 """
 
 from __future__ import annotations
@@ -32,6 +35,8 @@ DEFAULT_DEVICE = "local"
 MAX_BATCH_RECORDS = 500
 MAX_BATCH_BYTES = 4_000_000
 MESSAGES_PER_REQUEST = 25
+MAX_EMBEDDED_BYTES = 14_900_000
+"""Data that a push of the embedded bus to ingest has room for: in base64, with its envelope, 20 MB."""
 
 _Fields = dict[str, msgspec.Raw]
 _decode_fields = msgspec.json.Decoder(_Fields).decode
@@ -96,12 +101,14 @@ async def send(
     tenant_id: str,
     on_progress: Callable[[Outgoing], None] = lambda _outgoing: None,
     clock: Clock = utc_now,
+    *,
+    max_bytes: int = MAX_DATA_BYTES,
 ) -> Sent:
-    """Publish every record of the files. Raises as `Publisher.publish`, and Terminal for a line too large."""
+    """Publish every record of the files. Raises as `Publisher.publish`, and as `messages`."""
     sent = Sent()
     for source, path in files:
         pending: list[Outgoing] = []
-        for outgoing in messages(source, path, tenant_id, clock):
+        for outgoing in messages(source, path, tenant_id, clock, max_bytes):
             pending.append(outgoing)
             if len(pending) == MESSAGES_PER_REQUEST:
                 await _publish(publisher, source, pending, sent, on_progress)
@@ -124,32 +131,52 @@ async def _publish(
         on_progress(outgoing)
 
 
-def messages(source: Source, path: Path, tenant_id: str, clock: Clock = utc_now) -> Iterator[Outgoing]:
-    """Messages of a record file, in its order."""
+def check_sizes(files: Iterable[RecordFile], max_bytes: int = MAX_DATA_BYTES) -> None:
+    """Raises Terminal for the first line larger than `max_bytes`, so that nothing is sent by halves."""
+    for source, path in files:
+        if source is Source.JOBS:
+            _check_size(path.stat().st_size, path, 1, max_bytes)
+            continue
+        with path.open("rb") as file:
+            for number, line in enumerate(file, start=1):
+                _check_size(len(line.rstrip(b"\r\n")), path, number, max_bytes)
+
+
+def messages(
+    source: Source,
+    path: Path,
+    tenant_id: str,
+    clock: Clock = utc_now,
+    max_bytes: int = MAX_DATA_BYTES,
+) -> Iterator[Outgoing]:
+    """Messages of a record file, in its order. Raises Terminal for a line that makes one too large."""
     now = clock().isoformat().replace("+00:00", "Z")
     if source is Source.JOBS:
-        yield _jobs_message(path, tenant_id, now)
+        yield _jobs_message(path, tenant_id, now, max_bytes)
     else:
-        yield from _batches(source, path, tenant_id, now)
+        yield from _batches(source, path, tenant_id, now, max_bytes)
 
 
-def _jobs_message(path: Path, tenant_id: str, now: str) -> Outgoing:
+def _jobs_message(path: Path, tenant_id: str, now: str, max_bytes: int) -> Outgoing:
     content = path.read_bytes()
-    _check_size(content, path, 1)
+    _check_size(len(content), path, 1, max_bytes)
     rows = max(content.count(b"\n") - 1, 0)
     envelope = Envelope(DEFAULT_DEVICE, now, None)
     message = OutgoingMessage(content, _attributes(tenant_id, envelope))
     return Outgoing(Source.JOBS, message, rows, len(content))
 
 
-def _batches(source: Source, path: Path, tenant_id: str, now: str) -> Iterator[Outgoing]:
+def _batches(source: Source, path: Path, tenant_id: str, now: str, max_bytes: int) -> Iterator[Outgoing]:
     held: list[bytes] = []
     held_bytes = 0
+    first_line = 1
     of: Envelope | None = None
 
     def batch() -> Iterator[Outgoing]:
         if of is not None and held:
-            yield Outgoing(source, _batch_message(tenant_id, of, held), len(held), held_bytes)
+            message = _batch_message(tenant_id, of, held)
+            _check_size(len(message.data), path, first_line, max_bytes)
+            yield Outgoing(source, message, len(held), held_bytes)
 
     with path.open("rb") as file:
         for number, ended_line in enumerate(file, start=1):
@@ -158,7 +185,7 @@ def _batches(source: Source, path: Path, tenant_id: str, now: str) -> Iterator[O
                 line = line.removeprefix(BOM_UTF8)
             if not line.strip():
                 continue
-            _check_size(line, path, number)
+            _check_size(len(line), path, number, max_bytes)
             split = _split(line, now)
             if split is None:
                 attributes = _attributes(tenant_id, Envelope(DEFAULT_DEVICE, now, None))
@@ -170,6 +197,8 @@ def _batches(source: Source, path: Path, tenant_id: str, now: str) -> Iterator[O
             ):
                 yield from batch()
                 held, held_bytes = [], 0
+            if not held:
+                first_line = number
             of = envelope
             held.append(record)
             held_bytes += len(ended_line)
@@ -238,9 +267,9 @@ def _is_instant(text: str) -> bool:
         return False
 
 
-def _check_size(content: bytes, path: Path, line: int) -> None:
-    if len(content) > MAX_DATA_BYTES:
+def _check_size(size: int, path: Path, line: int, max_bytes: int) -> None:
+    if size > max_bytes:
         raise Terminal(
-            f"{path.name}, line {line}: {len(content)} bytes; Pub/Sub takes {MAX_DATA_BYTES}",
+            f"{path.name}, line {line}: {size} bytes; the bus takes {max_bytes}",
             remedy="split it, or leave it out",
         )

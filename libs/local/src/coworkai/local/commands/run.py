@@ -218,11 +218,12 @@ def send(
     """
     from coworkai.common.bus import Publisher
     from coworkai.common.settings import CommonSettings, load
-    from coworkai.local.sender import Outgoing, Sent, record_files
+    from coworkai.local.sender import Outgoing, Sent, check_sizes, record_files
     from coworkai.local.sender import send as send_files
 
     settings = load(CommonSettings)
     files = record_files(folder)
+    check_sizes(files)
 
     async def run() -> Sent:
         publisher = Publisher(bus or settings.bus_url, settings.project)
