@@ -129,3 +129,14 @@ def test_the_summary_shows_each_sum_with_its_parts() -> None:
     assert "= 70 direct + 20 nearest + 6 gap + 4 orphan" in text
     assert "quarantined: unreadable" in text
     assert max(map(len, text.splitlines())) <= 80
+
+
+@pytest.mark.parametrize(
+    ("end", "shown"), [(timedelta(milliseconds=804), "12:17:35"), (timedelta(0), "12:17:34")]
+)
+def test_a_block_ends_in_the_last_second_that_it_has_something_of(end: timedelta, shown: str) -> None:
+    target, written = console()
+    june = date(2026, 6, 1)
+    ended_at = at("16:17", june) + timedelta(seconds=35) + end
+    day_timeline(target, blocks(at("16:00", june), ended_at), DAY, "ana", time_zone="America/New_York")
+    assert f"12:00:00  {shown}" in written.getvalue().decode()

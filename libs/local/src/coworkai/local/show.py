@@ -194,7 +194,8 @@ def _blocks_table(blocks: pl.DataFrame, time_zone: str) -> Table:
         table.add_row(
             str(number),
             f"{row['started_at']:%H:%M:%S}",
-            f"{row['ended_at'] - timedelta(seconds=1):%H:%M:%S}",
+            # Ends are exclusive: the last second that the block has something of.
+            f"{row['ended_at'] - timedelta(microseconds=1):%H:%M:%S}",
             _length(row["active_s"]),
             str(row["slice_count"]),
             str(row["keystroke_minutes"]),
