@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 
 from coworkai.common.errors import CoworkError
 from coworkai.local.cli import app, main
+from coworkai.local.commands.options import result_console
 
 RUNNER = CliRunner()
 
@@ -147,3 +148,8 @@ def test_a_path_that_the_system_refuses_is_an_error_without_a_stack_trace(
         main()
     assert ended.value.code == 1
     assert capsys.readouterr().err.startswith("error: ")
+
+
+def test_results_that_go_to_no_terminal_are_not_cut_at_its_width() -> None:
+    assert result_console({}, is_terminal=False).width == 200
+    assert result_console({"COLUMNS": "100"}, is_terminal=False).width != 200

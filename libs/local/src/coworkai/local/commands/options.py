@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -22,7 +24,16 @@ Data = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines instead of text.")]
 _TENANT_PATTERN = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 
-out = Console(highlight=False)
+WIDE_COLUMNS = 200
+
+
+def result_console(environment: Mapping[str, str], *, is_terminal: bool) -> Console:
+    """Where results go: as wide as the terminal or COLUMNS say, and not cut where neither says anything."""
+    width = WIDE_COLUMNS if not is_terminal and "COLUMNS" not in environment else None
+    return Console(highlight=False, width=width)
+
+
+out = result_console(os.environ, is_terminal=sys.stdout.isatty())
 """Results."""
 err = Console(stderr=True, highlight=False)
 """Progress and errors, so that results can be piped."""
