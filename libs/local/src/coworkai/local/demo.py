@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from datetime import date
 
@@ -36,9 +37,10 @@ def show_demo(
     console.print()
     summary_table(console, summary)
     console.print()
+    blocks = _of_day(lake, GOLD_WORKBLOCKS, tenant_id, user_id, day)
     day_timeline(
         console,
-        _of_day(lake, GOLD_WORKBLOCKS, tenant_id, user_id, day),
+        blocks,
         _of_day(lake, GOLD_SLICES, tenant_id, user_id, day),
         f"{user_id}, {day:%A %Y-%m-%d}, {zone}",
         time_zone=zone,
@@ -46,7 +48,19 @@ def show_demo(
     console.print()
     console.print(f"report   {report_address(settings, tenant_id, user_id, day)}", soft_wrap=True)
     console.print(f"lake     {settings.lake_uri}", soft_wrap=True)
-    console.print(f"Look around: coworkai tables --data {settings.data_dir}", soft_wrap=True)
+    data = shlex.quote(str(settings.data_dir))
+    console.print(f"Look around: coworkai tables --data {data}", soft_wrap=True)
+    if (first := first_block(blocks)) is not None:
+        console.print(
+            f"Trace a block: coworkai lineage {shlex.quote(first)} --tenant {tenant_id} --data {data}",
+            soft_wrap=True,
+        )
+
+
+def first_block(blocks: pl.DataFrame) -> str | None:
+    """workblock_id of the earliest of the blocks, None where there is none."""
+    ids: list[str] = blocks.sort("started_at", "workblock_id")["workblock_id"].head(1).to_list()
+    return ids[0] if ids else None
 
 
 def stored_user_id(settings: CommonSettings, tenant_id: str, user_id: str) -> str:
