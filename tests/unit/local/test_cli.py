@@ -153,3 +153,17 @@ def test_a_path_that_the_system_refuses_is_an_error_without_a_stack_trace(
 def test_results_that_go_to_no_terminal_are_not_cut_at_its_width() -> None:
     assert result_console({}, is_terminal=False).width == 200
     assert result_console({"COLUMNS": "100"}, is_terminal=False).width != 200
+
+
+@pytest.mark.parametrize("command", [("process",), ("send", "--tenant", "acme")], ids=" ".join)
+def test_a_record_file_with_an_unknown_name_is_named_on_stderr(
+    command: tuple[str, ...],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (tmp_path / "keystroke.ndjson").write_text("{}")
+    monkeypatch.setattr("sys.argv", ["coworkai", *command, str(tmp_path)])
+    with pytest.raises(SystemExit):
+        main()
+    assert capsys.readouterr().err.startswith("warning: not read: keystroke.ndjson; ")

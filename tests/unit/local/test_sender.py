@@ -23,6 +23,7 @@ from coworkai.local.sender import (
     check_sizes,
     messages,
     record_files,
+    unknown_files,
 )
 
 NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
@@ -166,3 +167,11 @@ def test_jobs_are_sent_whole_as_they_are_and_first(tmp_path: Path) -> None:
 def test_a_folder_without_record_files_is_not_found(tmp_path: Path) -> None:
     with pytest.raises(NotFound, match="no record files"):
         record_files(tmp_path)
+
+
+def test_files_that_look_like_record_files_under_another_name_are_told_apart(tmp_path: Path) -> None:
+    known = ["chat.ndjson", "device-posture.ndjson", "jobs.csv", "jobs-2026-03-09.csv"]
+    for name in [*known, "keystroke.ndjson", "Jobs.csv", "readme.md", ".chat.ndjson"]:
+        (tmp_path / name).touch()
+    (tmp_path / "folder.csv").mkdir()
+    assert [path.name for path in unknown_files(tmp_path)] == ["Jobs.csv", "keystroke.ndjson"]

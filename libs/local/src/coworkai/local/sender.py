@@ -19,6 +19,7 @@ from codecs import BOM_UTF8
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import NamedTuple
 
@@ -37,6 +38,9 @@ MAX_BATCH_BYTES = 4_000_000
 MESSAGES_PER_REQUEST = 25
 MAX_EMBEDDED_BYTES = 14_900_000
 """Data that a push of the embedded bus to ingest has room for: in base64, with its envelope, 20 MB."""
+
+_RECORD_NAMES = {f"{source}.ndjson": source for source in Source if source is not Source.JOBS}
+RECORD_FILE_NAMES = ", ".join([*sorted(_RECORD_NAMES), "jobs.csv"])
 
 _Fields = dict[str, msgspec.Raw]
 _decode_fields = msgspec.json.Decoder(_Fields).decode
@@ -82,17 +86,32 @@ def record_files(folder: Path) -> list[RecordFile]:
 
     Raises NotFound when there is none.
     """
-    records = {f"{source}.ndjson": source for source in Source if source is not Source.JOBS}
     snapshots = [folder / "jobs.csv", *sorted(folder.glob("jobs-*.csv"))]
     found = [
         *(RecordFile(Source.JOBS, path) for path in snapshots if path.is_file()),
-        *(RecordFile(source, folder / name) for name, source in records.items() if (folder / name).is_file()),
+        *(
+            RecordFile(source, folder / name)
+            for name, source in _RECORD_NAMES.items()
+            if (folder / name).is_file()
+        ),
     ]
     if not found:
-        raise NotFound(
-            f"no record files in {folder}", remedy=f"put any of {', '.join(sorted(records))}, jobs.csv there"
-        )
+        raise NotFound(f"no record files in {folder}", remedy=f"put any of {RECORD_FILE_NAMES} there")
     return found
+
+
+def unknown_files(folder: Path) -> list[Path]:
+    """Files that look like record files but have no name of one, so that they are not read; by name."""
+    return sorted(
+        path
+        for path in folder.iterdir()
+        if path.suffix.lower() in {".ndjson", ".csv"}
+        and not path.name.startswith(".")
+        and path.is_file()
+        and path.name not in _RECORD_NAMES
+        and not fnmatchcase(path.name, "jobs-*.csv")
+        and path.name != "jobs.csv"
+    )
 
 
 async def send(

@@ -21,6 +21,7 @@ from rich.progress import (
     TextColumn,
     TimeElapsedColumn,
 )
+from rich.text import Text
 
 from coworkai.common.control import Capture, Control, Identity
 from coworkai.common.errors import Terminal
@@ -137,6 +138,7 @@ def process(
     from coworkai.local.process import TenantPolicy, working_folder
     from coworkai.local.show import summary_table
 
+    _warn_of_unknown_files(folder)
     if data is not None:
         make_folder(data, "--data")
     policy = TenantPolicy(tenant, identity, capture, time_zone)
@@ -189,6 +191,19 @@ def demo(
     show_demo(out, settings_of(data), DEMO_TENANT, facts, summary)
 
 
+def _warn_of_unknown_files(folder: Path) -> None:
+    from coworkai.local.sender import RECORD_FILE_NAMES, unknown_files
+
+    if unknown := unknown_files(folder):
+        names = ", ".join(path.name for path in unknown)
+        err.print(
+            Text(
+                f"warning: not read: {names}; the names of record files are {RECORD_FILE_NAMES}, jobs-*.csv"
+            ),
+            soft_wrap=True,
+        )
+
+
 def _fresh_demo_folder(data: Path) -> None:
     """Raises Terminal when the folder holds something else than an earlier demo."""
     make_folder(data, "--data")
@@ -222,6 +237,7 @@ def send(
     from coworkai.local.sender import send as send_files
 
     settings = load(CommonSettings)
+    _warn_of_unknown_files(folder)
     files = record_files(folder)
     check_sizes(files)
 
