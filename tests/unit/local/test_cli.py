@@ -167,3 +167,10 @@ def test_a_record_file_with_an_unknown_name_is_named_on_stderr(
     with pytest.raises(SystemExit):
         main()
     assert capsys.readouterr().err.startswith("warning: not read: keystroke.ndjson; ")
+
+
+def test_a_rebuild_of_days_without_telemetry_says_so(tmp_path: Path) -> None:
+    run("tenant", "set", "acme", "--data", tmp_path)
+    days = ("--from", "2026-03-02", "--to", "2026-03-03")
+    printed = run("rebuild", "--tenant", "acme", *days, "--data", tmp_path)
+    assert printed.startswith("No data: acme has no telemetry from 2026-03-02 to 2026-03-03.")

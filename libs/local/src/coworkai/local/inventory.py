@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import date
 
-from coworkai.common.control import Control
+from coworkai.common.control import Control, Stage
 from coworkai.common.lake import Lake, stats
-from coworkai.common.tables import TABLES, Layer, Table
+from coworkai.common.published import published
+from coworkai.common.tables import OPS_RUNS, TABLES, Layer, Table
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +38,17 @@ def inventory(lake: Lake, control_url: str, tenant_id: str | None = None) -> lis
         for owner in ([None] if table.layer is Layer.BRONZE else tenants)
         if lake.exists(table, owner)
     ]
+
+
+def has_days(lake: Lake, tenant_id: str, first: date, last: date) -> bool:
+    """Whether a day from `first` to `last` has ever been computed: without input none is.
+
+    Raises StorageUnavailable.
+    """
+    if not lake.exists(OPS_RUNS, tenant_id):
+        return False
+    days = published(lake.open(OPS_RUNS, tenant_id), Stage.SILVER).run_ids
+    return any(first <= day <= last for day in days)
 
 
 def _entry(lake: Lake, table: Table, tenant_id: str | None) -> TableEntry:

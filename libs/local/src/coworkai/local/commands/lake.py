@@ -127,6 +127,8 @@ def rebuild(
 
     Example: coworkai rebuild --tenant acme --from 2026-03-02 --to 2026-03-06 --data ./data
     """
+    from coworkai.common.lake import Lake
+    from coworkai.local.inventory import has_days
     from coworkai.runner.rebuild import rebuild as rebuild_days
 
     at = None if as_of is None else _version_or_time(as_of)
@@ -148,8 +150,12 @@ def rebuild(
     if json:
         print_json({"lake": rebuilt.root, "publications": publications, "failed_days": failed})
         return
-    if not publications:
-        out.print("Nothing changed: the same input had given what is published.")
+    if not publications and not failed:
+        written = Lake(rebuilt.root, settings.storage_options)
+        if has_days(written, tenant, first.date(), last.date()):
+            out.print("Nothing changed: the same input had given what is published.")
+        else:
+            out.print(f"No data: {tenant} has no telemetry from {first:%Y-%m-%d} to {last:%Y-%m-%d}.")
     for publication in publications:
         days = publication["days"]
         out.print(f"{publication['stage']:<8} {len(days)} days published: {', '.join(days)}")
