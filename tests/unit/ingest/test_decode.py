@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 
+import msgspec
 import pytest
 from tests import factories
 from tests.doubles.ingest import PUBLISHED_AT
@@ -211,3 +212,23 @@ def test_a_file_that_cannot_be_read_is_rejected_whole(
     with pytest.raises(Rejected) as rejected:
         jobs(text, **changes)
     assert rejected.value.reason is reason
+
+
+@pytest.mark.parametrize(
+    "event_id",
+    [
+        "g0000000-0000-4000-8000-000000000000",
+        "00000000000000000000000000000000----",
+        "0000000-00000-4000-8000-000000000000",
+        "００000000-0000-4000-8000-00000000000",
+        "00000000-0000-4000-8000-00000000000\n",
+        "00000000-0000-4000-8000-000000000000\n",
+    ],
+)
+def test_what_only_resembles_a_uuid_is_a_bad_event_id(event_id: str) -> None:
+    good = factories.activity("09:00", "09:30")
+    bad = {**msgspec.to_builtins(good), "event_id": event_id}
+    data = factories.batch([bad, good])
+    batch = decode_batch(Delivery("telemetry-activities", Source.ACTIVITIES, data, {}, "m", PUBLISHED_AT))
+    assert [reject.reason for reject in batch.rejects] == [Reason.BAD_EVENT_ID]
+    assert list(batch.index) == [1]

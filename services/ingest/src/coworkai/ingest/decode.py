@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import csv
 import io
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -111,6 +110,8 @@ def decode_batch(delivery: Delivery) -> Batch:
         batch = _STRICT_BATCH[delivery.source].decode(delivery.data)
     except _UNDECODABLE:
         return _decode_one_by_one(delivery.source, delivery.data)
+    if not _have_uuids(batch.records):
+        return _decode_one_by_one(delivery.source, delivery.data)
     return Batch(delivery.source, batch, batch.records, range(len(batch.records)), data=delivery.data)
 
 
@@ -153,7 +154,17 @@ _OBJECT = msgspec.json.Decoder(dict[str, object])
 _ANY = msgspec.json.Decoder()
 _FIELDS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _HEADER_FIELDS = frozenset(BatchHeader.__struct_fields__) | {"records"}
-_EVENT_ID = re.compile(r"^[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$")
+_UUID_SHAPE = b"00000000-0000-0000-0000-000000000000"
+_ANY_DIGIT = bytes.maketrans(b"0123456789abcdefABCDEF", b"0" * 22)
+
+
+def _is_uuid(text: str, count: int = 1) -> bool:
+    """Whether the text is `count` UUIDs, one after the other."""
+    return text.encode("ascii", "replace").translate(_ANY_DIGIT) == _UUID_SHAPE * count
+
+
+def _have_uuids(records: Sequence[msgspec.Struct]) -> bool:
+    return _is_uuid("".join([record.event_id for record in records]), len(records))  # type: ignore[attr-defined]
 
 
 def _decode_one_by_one(source: Source, data: bytes) -> Batch:
@@ -238,7 +249,7 @@ def _decode_record(source: Source, raw: bytes) -> tuple[msgspec.Struct, Drift]:
         record: msgspec.Struct = _STRICT_RECORD[source].decode(raw)
     except _UNDECODABLE:
         return _decode_drifted(source, raw)
-    return record, {}
+    return (record, {}) if _have_uuids([record]) else _decode_drifted(source, raw)
 
 
 def _decode_drifted(source: Source, raw: bytes) -> tuple[msgspec.Struct, Drift]:
@@ -261,7 +272,7 @@ def _convert(source: Source, fields: Mapping[str, object]) -> tuple[msgspec.Stru
         event_id = fields.get("event_id")
         if event_id is None:
             raise _BadRecord(Reason.MISSING_EVENT_ID, user_id, day)
-        if not isinstance(event_id, str) or not _EVENT_ID.match(event_id):
+        if not isinstance(event_id, str) or not _is_uuid(event_id):
             raise _BadRecord(Reason.BAD_EVENT_ID, user_id, day)
     if own_time is None:
         raise _BadRecord(Reason.START_MISSING, user_id)
