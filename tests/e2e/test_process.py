@@ -130,3 +130,16 @@ def test_without_a_data_folder_nothing_is_left_and_the_table_is_printed(tmp_path
     assert "quarantined: unreadable" in done.stdout
     assert list(scratch.iterdir()) == []
     assert sorted(path.name for path in tmp_path.iterdir()) == ["records", "scratch"]
+
+
+def test_a_line_larger_than_a_message_may_be_is_quarantined_and_its_neighbours_go_on(tmp_path: Path) -> None:
+    write(
+        tmp_path / "records",
+        "activities.ndjson",
+        record(1, start=at(9, 0), end=at(9, 30), exec="code", title="main.py"),
+        record(2, start=at(10, 0), end=at(10, 30), exec="code", title="x" * 10_000_000),
+        record(3, start=at(11, 0), end=at(11, 30), exec="code", title="test.py"),
+    )
+    summary = summary_of(coworkai("process", tmp_path / "records", "--json"))
+    assert summary["records"] == {"received": 3, "accepted": 2, "duplicate": 0, "quarantined": 1}
+    assert summary["quarantine_reasons"] == {"message_too_large": 1}
