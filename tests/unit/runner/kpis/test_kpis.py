@@ -22,8 +22,8 @@ from tests.unit.runner.kpis.frames import (
     slices,
 )
 
+from coworkai.common.measures import CATALOGUE
 from coworkai.common.tables import GOLD_KPI_DAILY
-from coworkai.runner.stage1.catalogue import CATALOGUE
 from coworkai.runner.stage1.focus import default_focus_table
 from coworkai.runner.stage1.kpis import kpi_daily
 

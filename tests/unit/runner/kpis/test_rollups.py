@@ -8,9 +8,10 @@ import polars as pl
 import pytest
 from tests.unit.runner.kpis.frames import org, rows
 
+from coworkai.common.baselines import BaselineRules, baselines
+from coworkai.common.measures import CATALOGUE
 from coworkai.common.tables import GOLD_KPI_DAILY, GOLD_KPI_GROUPS
-from coworkai.runner.stage1.catalogue import CATALOGUE
-from coworkai.runner.stage1.kpis import KpiRules, baselines, group_rollups
+from coworkai.runner.stage1.kpis import group_rollups
 
 MONDAY, TUESDAY, SUNDAY = date(2024, 1, 1), date(2024, 1, 2), date(2024, 1, 7)
 
@@ -149,7 +150,7 @@ def test_the_order_of_rows_changes_nothing() -> None:
 
 
 class TestBaselines:
-    rules = KpiRules(baseline_min_days=5)
+    rules = BaselineRules(baseline_min_days=5)
 
     @staticmethod
     def history(*values: float | None, user: str = "ann", first: date = MONDAY) -> pl.DataFrame:
@@ -171,7 +172,7 @@ class TestBaselines:
         assert self.last(baselines(self.history(1, 2, 3, None, 4, 7), self.rules)) == (None, None, 4)
 
     def test_days_older_than_28_are_not_in_it(self) -> None:
-        rules = KpiRules(baseline_min_days=1)
+        rules = BaselineRules(baseline_min_days=1)
         days = pl.concat([self.history(50), self.history(7, first=MONDAY + timedelta(days=28))])
         assert self.last(baselines(days, rules)) == (50, None, 1)
         later = pl.concat([self.history(50), self.history(7, first=MONDAY + timedelta(days=29))])

@@ -17,6 +17,7 @@ from coworkai.common.clock import Clock, utc_now
 from coworkai.common.control import Control, Stage, Tenant
 from coworkai.common.events import Source
 from coworkai.common.lake import TOUCHED, Lake, scan
+from coworkai.common.outputs import Frames
 from coworkai.common.published import Published, published, read_published
 from coworkai.common.tables import (
     BRONZE_ACTIVITIES,
@@ -28,7 +29,6 @@ from coworkai.common.tables import (
     Layer,
     Table,
 )
-from coworkai.runner.batches import Frames
 from coworkai.runner.dispatch import Dispatcher
 from coworkai.runner.pipeline import Pipeline, PipelineConfig, Publication
 from coworkai.runner.stages import TenantRules

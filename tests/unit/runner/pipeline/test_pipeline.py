@@ -27,6 +27,7 @@ from coworkai.common.control import Stage
 from coworkai.common.errors import NotFound
 from coworkai.common.events import Source
 from coworkai.common.lake import expire, replace_partitions
+from coworkai.common.outputs import Frames
 from coworkai.common.tables import (
     BRONZE_BY_SOURCE,
     GOLD_ACCOUNTING,
@@ -34,7 +35,6 @@ from coworkai.common.tables import (
     SILVER_HEALTH,
     SILVER_TIMELINE,
 )
-from coworkai.runner.batches import Frames
 from coworkai.runner.pipeline import PipelineConfig
 from coworkai.runner.stages import silver_stage
 

@@ -16,6 +16,7 @@ import polars as pl
 import pyarrow.parquet as pq
 
 from coworkai.common.artifacts import ArtifactPaths, ArtifactStore
+from coworkai.common.outputs import Frames
 from coworkai.common.tables import (
     GOLD_SLICES,
     GOLD_WORKBLOCKS,
@@ -24,7 +25,6 @@ from coworkai.common.tables import (
     SILVER_MANIFEST_PAIRS,
     SILVER_ORG_MEMBERS,
 )
-from coworkai.runner.batches import Frames
 from coworkai.runner.run_stage1 import PinnedSilver
 from coworkai.runner.stage1.artifact_frames import ArtifactInputs, artifact_frames, chat_histories
 from coworkai.runner.stages import TenantRules

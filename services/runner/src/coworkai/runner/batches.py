@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 import polars as pl
 
+from coworkai.common.outputs import Frames
 from coworkai.common.tables import Table
-
-Frames = Mapping[str, pl.DataFrame]
-"""Frames by table id."""
 
 
 def worker_batches(workers: Sequence[tuple[str, int]], max_rows: int) -> Iterator[list[str]]:
@@ -38,12 +36,3 @@ def together(results: Sequence[Frames], tables: Sequence[Table]) -> dict[str, pl
         table.id: pl.concat([table.empty().drop("run_id"), *(result[table.id] for result in results)])
         for table in tables
     }
-
-
-def with_run_ids(frame: pl.DataFrame, table: Table, run_ids: Mapping[object, str]) -> pl.DataFrame:
-    """The table's columns, with the run id of every row's date."""
-    if frame.is_empty():
-        return table.empty()
-    return frame.with_columns(run_id=pl.col("date").replace_strict(run_ids, return_dtype=pl.String)).select(
-        table.schema.names()
-    )

@@ -10,25 +10,16 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
 import polars as pl
 
 from coworkai.common.errors import AccountingError
+from coworkai.common.outputs import WorkerFailure
 
 T = TypeVar("T")
 _PACKAGE = "coworkai"
-
-
-@dataclass(frozen=True, slots=True)
-class WorkerFailure:
-    """A worker that could not be computed: class of the exception and line of ours that raised, no values."""
-
-    user_id: str
-    error_type: str
-    location: str
 
 
 def isolate(

@@ -22,7 +22,9 @@ from coworkai.common.clock import Clock, utc_now
 from coworkai.common.control import Control, Stage
 from coworkai.common.errors import LeaseLost
 from coworkai.common.lake import COMPACT_FROM_FILES, Lake, reading, scan
+from coworkai.common.lease import HeldLease
 from coworkai.common.observability import get_logger
+from coworkai.common.outputs import TABLES, Outputs
 from coworkai.common.published import published
 from coworkai.common.tables import (
     BRONZE_BY_SOURCE,
@@ -34,8 +36,6 @@ from coworkai.common.tables import (
     Table,
     of_layer,
 )
-from coworkai.runner.lease import HeldLease
-from coworkai.runner.outputs import TABLES, Outputs
 
 log = get_logger(__name__)
 

@@ -25,14 +25,14 @@ from coworkai.common.clock import Clock, utc_now
 from coworkai.common.control import Control, DirtyDay, Stage, Tenant
 from coworkai.common.errors import AccountingError, LeaseLost, NotFound, Transient
 from coworkai.common.lake import Lake
+from coworkai.common.lease import HeldLease
 from coworkai.common.observability import get_logger
+from coworkai.common.outputs import ComputedDay, Facts, Outputs, Run
 from coworkai.common.published import published
 from coworkai.common.tables import OPS_RUNS, SILVER_ORG_MEMBERS
 from coworkai.runner import run_silver, run_stage1
 from coworkai.runner.artifacts import batch_artifacts, day_artifacts, put_all
 from coworkai.runner.bronze import AFTER, BEFORE, PinnedBronze
-from coworkai.runner.lease import HeldLease
-from coworkai.runner.outputs import ComputedDay, Facts, Outputs, Run
 from coworkai.runner.run_stage1 import PinnedSilver
 from coworkai.runner.stages import RULES_VERSION, TenantRules
 

@@ -16,9 +16,9 @@ from coworkai.common.artifacts import ArtifactStore
 from coworkai.common.control import Stage
 from coworkai.common.errors import NotFound, Overloaded, Terminal
 from coworkai.common.lake import Lake, reading, scan, version_at
+from coworkai.common.lease import HeldLease
 from coworkai.common.tables import OPS_RUNS
 from coworkai.runner.bronze import INPUTS, PinnedBronze
-from coworkai.runner.lease import HeldLease
 from coworkai.runner.pipeline import Pipeline, Publication
 
 MAX_DAYS = 3_660

@@ -33,6 +33,8 @@ from coworkai.common.clock import utc_now
 from coworkai.common.control import Control, Stage, Tenant
 from coworkai.common.errors import CoworkError, LeaseLost, NotFound
 from coworkai.common.lake import Lake, WrittenFile, partitions, reading
+from coworkai.common.lease import HeldLease
+from coworkai.common.outputs import Accounted, Facts, Outputs, Run
 from coworkai.common.published import published
 from coworkai.common.tables import (
     BRONZE_RECEIPTS,
@@ -44,8 +46,6 @@ from coworkai.runner import run_silver, run_stage1
 from coworkai.runner.artifacts import batch_artifacts, day_artifacts, put_all
 from coworkai.runner.bronze import DATED, PinnedBronze, event_dates
 from coworkai.runner.digests import DayDigests, run_id
-from coworkai.runner.lease import HeldLease
-from coworkai.runner.outputs import Accounted, Facts, Outputs, Run
 from coworkai.runner.pipeline import CODE_VERSION
 from coworkai.runner.run_stage1 import PinnedSilver
 from coworkai.runner.settings import RunnerSettings

@@ -12,6 +12,7 @@ from datetime import date
 
 import polars as pl
 
+from coworkai.common.outputs import Frames
 from coworkai.common.tables import (
     GOLD_ACCOUNTING,
     GOLD_KPI_DAILY,
@@ -25,7 +26,6 @@ from coworkai.common.tables import (
     SILVER_ORG_MEMBERS,
     SILVER_TIMELINE,
 )
-from coworkai.runner.batches import Frames
 from coworkai.runner.silver.build import build_silver
 from coworkai.runner.stage1.build import build_stage1
 from coworkai.runner.stage1.focus import default_focus_table

@@ -1,4 +1,4 @@
-"""The measures of the KPI catalogue: per worker and day, per group and week, and against a worker's own past.
+"""The measures of the KPI catalogue: per worker and day, and per group and week.
 
 Everything is computed for many worker-days at once on integer microseconds; values become seconds at the end,
 so sums do not depend on the order of rows. Rules: `docs/domain.md` section 4; formulas: `docs/kpis.md`.
@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from coworkai.common.measures import CATALOGUE, Aggregation, Measure
 from coworkai.common.tables import GOLD_KPI_DAILY, GOLD_KPI_GROUPS
 from coworkai.runner.silver.schedules import scheduled_windows
-from coworkai.runner.stage1.catalogue import CATALOGUE, Aggregation, Measure
 from coworkai.runner.stage1.focus import is_focus
 from coworkai.runner.stage1.org_context import KEYS, with_org
 
@@ -22,7 +22,6 @@ _WHOLE = 1_000_000_000_000
 """Density of a slice whose evidence fills its span; so fine that a whole slice loses no microsecond to it."""
 _DIGITS = 9
 """Decimals kept of a value: more than any source has, fewer than the order of a float sum can change."""
-_MAD_TO_SIGMA = 0.6745
 _ALWAYS_COUNTED = (
     "active_s",
     "idle_s",
@@ -37,7 +36,7 @@ _ALWAYS_COUNTED = (
 
 @dataclass(frozen=True, slots=True)
 class KpiRules:
-    """Numbers of the measures and of the baselines. Every one is a named setting with its default."""
+    """Numbers of the measures. Every one is a named setting with its default."""
 
     focus_block_min_s: float = 1500.0
     """A run in focus categories with less evidence is no focus block."""
@@ -45,10 +44,6 @@ class KpiRules:
     """A longer interruption ends a run."""
     stay_min_s: float = 5.0
     """A shorter stay in a context is passed over: the debounce of context switches."""
-    baseline_days: int = 28
-    """Calendar days before the day that its baseline is taken from."""
-    baseline_min_days: int = 7
-    """With fewer days than this that have a value there is no baseline."""
 
 
 DEFAULT_RULES = KpiRules()
@@ -452,44 +447,3 @@ def _aggregate(measure: Measure) -> pl.Expr:
 
 
 # ------------------------------------------------------------------------------------------------ baselines
-def baselines(kpi_daily: pl.DataFrame, rules: KpiRules = DEFAULT_RULES) -> pl.DataFrame:
-    """Each value against the same worker's own past 28 days; applied when read, never stored.
-
-    Returns tenant_id, date, user_id, measure, value, unit, median_28d, mad_z, baseline_days, sorted by
-    tenant_id, date, user_id, measure. `baseline_days` are the days before with a value; below
-    `baseline_min_days` median and z are null. mad_z = 0.6745 x (value - median) / MAD; where the MAD is 0
-    it is 0 for a value equal to the median, else null.
-    """
-    series = ["tenant_id", "user_id", "measure"]
-    ordered = kpi_daily.select(*KEYS, "measure", "value", "unit").sort(*series, "date")
-    past = pl.col("value").drop_nulls()
-    return (
-        ordered.join(
-            ordered.rolling(
-                "date",
-                period=f"{rules.baseline_days}d",
-                offset=f"-{rules.baseline_days}d",
-                closed="left",
-                group_by=series,
-            ).agg(
-                median_28d=past.median(),
-                mad=(past - past.median()).abs().median(),
-                baseline_days=past.len().cast(pl.Int32),
-            ),
-            on=[*series, "date"],
-            how="left",
-        )
-        .with_columns(
-            pl.when(pl.col("baseline_days") >= rules.baseline_min_days).then(name).alias(name)
-            for name in ("median_28d", "mad")
-        )
-        .with_columns(distance=pl.col("value") - pl.col("median_28d"))
-        .with_columns(
-            mad_z=pl.when(pl.col("mad") > 0)
-            .then(_MAD_TO_SIGMA * pl.col("distance") / pl.col("mad"))
-            .when(pl.col("distance") == 0)
-            .then(0.0)
-        )
-        .sort(*KEYS, "measure")
-        .select(*KEYS, "measure", "value", "unit", "median_28d", "mad_z", "baseline_days")
-    )

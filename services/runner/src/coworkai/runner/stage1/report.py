@@ -16,7 +16,7 @@ from typing import NamedTuple
 import polars as pl
 from jinja2 import Environment, StrictUndefined, Template, select_autoescape
 
-from coworkai.runner.stage1.catalogue import CATALOGUE, Unit
+from coworkai.common.measures import CATALOGUE, Unit
 from coworkai.runner.stage1.markdown import (
     NO_VALUE,
     counted,

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from coworkai.common.measures import CATALOGUE, Aggregation, Unit, main
 from coworkai.common.tables import TABLES
-from coworkai.runner.stage1.catalogue import CATALOGUE, Aggregation, Unit, main
 
 DOCUMENT = Path(__file__).parents[4] / "docs" / "kpis.md"
 

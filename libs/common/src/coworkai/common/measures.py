@@ -3,8 +3,8 @@
 A measure is computed per worker and local day (`kpis.kpi_daily`) and from those days for groups and weeks
 (`kpis.group_rollups`) by its `aggregation`. `docs/kpis.md` is written from here:
 
-python -m coworkai.runner.stage1.catalogue docs/kpis.md          write it
-python -m coworkai.runner.stage1.catalogue --check docs/kpis.md  fail when it differs
+python -m coworkai.common.measures docs/kpis.md          write it
+python -m coworkai.common.measures --check docs/kpis.md  fail when it differs
 """
 
 from __future__ import annotations
@@ -307,7 +307,7 @@ def markdown(measures: Iterable[Measure]) -> str:
     lines = [
         "# KPIs",
         "",
-        "Generated from `coworkai.runner.stage1.catalogue`; the rules are in `docs/domain.md` section 4.",
+        "Generated from `coworkai.common.measures`; the rules are in `docs/domain.md` section 4.",
         "",
         "`gold/kpi_daily` has one row per worker, local day and measure; `gold/kpi_group_rollups` has the "
         "same measures for teams, departments and the tenant by day and ISO week, and for workers by week. A "
@@ -323,9 +323,9 @@ def markdown(measures: Iterable[Measure]) -> str:
             for m in measures
         ),
         "",
-        "People are compared with their own past only: `kpis.baselines` gives, when read, the median of the "
-        "28 days before and the distance from it in robust standard deviations (0.6745 x (value - median) / "
-        "MAD). No value is ever set against another person's.",
+        "People are compared with their own past only: `coworkai.common.baselines` gives, when read, the "
+        "median of the 28 days before and the distance from it in robust standard deviations "
+        "(0.6745 x (value - median) / MAD). No value is ever set against another person's.",
         "",
         "Units: `s` seconds; `count`; `share` of 1; `per_hour` and `per_minute` of active time; `bits`; "
         "`index` from 0 to below 1; `attainment`, where 1 is met.",

@@ -38,13 +38,24 @@ from coworkai.common.tables import (
     Table,
     of_layer,
 )
-from coworkai.runner.batches import Frames, with_run_ids
-from coworkai.runner.isolation import WorkerFailure
 
 TABLES: Mapping[Stage, tuple[Table, ...]] = {
     Stage.SILVER: of_layer(Layer.SILVER),
     Stage.STAGE1: of_layer(Layer.GOLD),
 }
+
+
+Frames = Mapping[str, pl.DataFrame]
+"""Frames by table id."""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerFailure:
+    """A worker that could not be computed: class of the exception and line of ours that raised, no values."""
+
+    user_id: str
+    error_type: str
+    location: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +162,7 @@ class Outputs:
         written: dict[str, pl.DataFrame] = {}
         for table in tables if computed else ():
             frame = pl.concat(day.frames[table.id] for day in computed)
-            written[table.id] = with_run_ids(frame, table, run_ids)
+            written[table.id] = _with_run_ids(frame, table, run_ids)
             self.replace(table, written[table.id], [day.day for day in computed])
         return written
 
@@ -256,4 +267,13 @@ def _failure_rows(tenant_id: str, stage: Stage, runs: Sequence[Run], facts: Fact
             for failure in run.failures
         ],
         schema=OPS_FAILURES.schema,
+    )
+
+
+def _with_run_ids(frame: pl.DataFrame, table: Table, run_ids: Mapping[object, str]) -> pl.DataFrame:
+    """The table's columns, with the run id of every row's date."""
+    if frame.is_empty():
+        return table.empty()
+    return frame.with_columns(run_id=pl.col("date").replace_strict(run_ids, return_dtype=pl.String)).select(
+        table.schema.names()
     )
