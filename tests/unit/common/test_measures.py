@@ -9,7 +9,7 @@ import pytest
 from coworkai.common.measures import CATALOGUE, Aggregation, Unit, main
 from coworkai.common.tables import TABLES
 
-DOCUMENT = Path(__file__).parents[4] / "docs" / "kpis.md"
+DOCUMENT = Path(__file__).parents[3] / "docs" / "kpis.md"
 
 
 def test_the_document_is_up_to_date() -> None:
