@@ -80,7 +80,7 @@ class _Day:
 
 
 def _sorted(identities: Identities) -> Identities:
-    return identities.take(np.argsort(identities.high, kind="stable"))
+    return identities.take(np.argsort(identities.high))
 
 
 def _merged(older: Identities, newer: Identities) -> Identities:
@@ -168,6 +168,10 @@ class SeenIndex:
 def repeated(identities: Identities) -> Verdicts:
     """For each identity, FRESH when it is the first of its kind among these, else how it compares to that."""
     verdicts = np.zeros(len(identities), dtype=np.int8)
+    # Nearly always all differ in their first half already, and values alone are sorted in no time.
+    sorted_high = np.sort(identities.high)
+    if not (sorted_high[1:] == sorted_high[:-1]).any():
+        return verdicts
     order = np.lexsort((identities.low, identities.high))
     high, low = identities.high[order], identities.low[order]
     again = np.concatenate(([False], (high[1:] == high[:-1]) & (low[1:] == low[:-1])))

@@ -10,7 +10,7 @@ import hashlib
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from itertools import chain, repeat
 from typing import Any, TypeVar
 
@@ -124,7 +124,7 @@ def encode(source: Source, items: Sequence[Pending]) -> Rows:
 # --------------------------------------------------------------------------------------------- rows
 _CAPTURED = frozenset({Source.KEYSTROKES, Source.CLIPBOARD})
 _encoder = msgspec.json.Encoder(order="sorted")
-_canonical, _canonical_lines = _encoder.encode, _encoder.encode_lines
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _DAY_US = 86_400_000_000
 
 
@@ -137,11 +137,14 @@ class _Records:
         self.counts = [len(item.batch.records) for item in items]
         self.records: list[Any] = list(chain.from_iterable(item.batch.records for item in items))
         self.item = np.repeat(np.arange(len(items), dtype=np.int32), self.counts)
+        places = {context: place for place, context in enumerate(dict.fromkeys(i.context for i in items))}
+        self.contexts = list(places)
+        self.context = np.array([places[item.context] for item in items], dtype=np.int64)[self.item]
         self.keys: list[TenantKeys] = self.spread(item.context.keys for item in items)
         if source is Source.JOBS:
             self.snapshots = [snapshot_of(item) for item in items]
             self.row_numbers = list(chain.from_iterable(map(_row_numbers, items)))
-            self.event_ids = [
+            event_ids = [
                 str(uuid.uuid5(JOBS_NAMESPACE, f"{keys.key_id}/{snapshot}/{row}"))
                 for keys, snapshot, row in zip(
                     self.keys, self.spread(self.snapshots), self.row_numbers, strict=True
@@ -150,10 +153,11 @@ class _Records:
             self.time = pa.array([row.valid_from for row in self.records], pa.date32())
             self.day = self.time.to_numpy(zero_copy_only=False).astype("datetime64[D]").astype(np.int32)
         else:
-            self.event_ids = [record.event_id.lower() for record in self.records]
+            event_ids = self.of("event_id")
             self.time = self.times(OWN_TIME[source])
             self.day = (self.time.cast(pa.int64()).to_numpy() // _DAY_US).astype(np.int32)
-        hexes = "".join(self.event_ids).replace("-", "")
+        self.event_ids = pc.ascii_lower(pa.array(event_ids, pa.string()))
+        hexes = "".join(event_ids).replace("-", "")
         self.ids = np.frombuffer(bytes.fromhex(hexes), dtype=">u8").astype(np.uint64).reshape(-1, 2)
         self.drift: dict[int, Drift] = {}
         start = 0
@@ -167,37 +171,41 @@ class _Records:
         """One value an item, repeated for each of its rows."""
         return list(chain.from_iterable(map(repeat, values, self.counts)))
 
+    def constant(self, values: Sequence[object], dtype: pa.DataType) -> pa.Array:
+        """A column of one value an item."""
+        return pa.array(values, dtype).take(pa.array(self.item))
+
     def of(self, name: str) -> list[Any]:
         return [getattr(record, name) for record in self.records]
 
     def times(self, name: str) -> pa.Array:
-        return pa.array(self.of(name), pa.timestamp("us", "UTC"))
+        return _times(self.of(name))
 
-    def direct(self, kind: Kind, name: str) -> list[str | None]:
+    def direct(self, kind: Kind, name: str) -> pa.Array:
         """Tokens of a direct identifier."""
-        token = pii.cached_token
-        return [
-            None if value is None else token(keys, kind, value)
-            for keys, value in zip(self.keys, self.of(name), strict=True)
-        ]
+        return self.once(name, lambda context, value: pii.token(context.keys, kind, value))
 
-    def identifiers(self, name: str) -> list[str | None]:
+    def identifiers(self, name: str) -> pa.Array:
         """`user_id` or a reference to one: a token, or as sent where the tenant keeps identities plain."""
-        if not any(_is_plain(item.context) for item in self.items):
-            return self.direct(Kind.USER, name)
-        contexts = self.spread(item.context for item in self.items)
-        return [
-            None if value is None else stored_user(context, value)
-            for context, value in zip(contexts, self.of(name), strict=True)
-        ]
+        return self.once(name, stored_user)
 
-    def few(self, name: str) -> list[str | None]:
+    def few(self, name: str) -> pa.Array:
         """A column of few distinct values, PII tokenised."""
-        tokenise = pii.cached_tokenise
-        return [
-            None if value is None else tokenise(value, keys)
-            for keys, value in zip(self.keys, self.of(name), strict=True)
-        ]
+        return self.once(name, lambda context, value: pii.cached_tokenise(value, context.keys))
+
+    def once(self, name: str, stored: Callable[[TenantContext, str], str]) -> pa.Array:
+        """A column as stored, looked at once for each value that a tenant has in it."""
+        values = pa.array(self.of(name), pa.string()).dictionary_encode("encode")
+        words = values.dictionary.to_pylist()
+        pairs = pa.array(self.context * len(words) + values.indices.to_numpy()).dictionary_encode()
+        distinct = [divmod(pair, len(words)) for pair in pairs.dictionary.to_pylist()]
+        return pa.array(
+            [
+                None if words[word] is None else stored(self.contexts[context], words[word])
+                for context, word in distinct
+            ],
+            pa.string(),
+        ).take(pairs.indices)
 
     def text(self, values: Sequence[str | None], *, urls: bool = False) -> pa.Array:
         """Free text, PII tokenised."""
@@ -217,20 +225,29 @@ class _Records:
 
         Fields left at their default do not count, so a contract that learns a field changes no digest.
         """
-        contents = _canonical_lines(self.records).split(b"\n")[:-1]
-        digesters = self.spread(_digester(item.context.keys) for item in self.items)
-        for index, drift in self.drift.items():
-            contents[index] = _canonical(msgspec.json.decode(contents[index]) | drift)
-        out = bytearray()
-        for content, keyed in zip(contents, digesters, strict=True):
+        content, digests = bytearray(), bytearray()
+        for record, keyed in zip(self.records, self._digesters(), strict=True):
+            _encoder.encode_into(record, content)
             digest = keyed.copy()
             digest.update(content)
-            out += digest.digest()
-        return np.frombuffer(bytes(out), dtype="<i8").astype(np.int64)
+            digests += digest.digest()
+        out = np.frombuffer(digests, dtype="<i8").astype(np.int64)
+        for index, drift in self.drift.items():
+            sent = msgspec.json.decode(_encoder.encode(self.records[index])) | drift
+            out[index] = pii.content_digest(self.keys[index], _encoder.encode(sent))
+        return out
+
+    def _digesters(self) -> list[hashlib.blake2b]:
+        """A keyed hash for each row, to be copied: setting the key takes as long as hashing a record."""
+        hashes = [hashlib.blake2b(key=context.keys.digest, digest_size=8) for context in self.contexts]
+        return [hashes[place] for place in self.context.tolist()]
 
 
-def _digester(keys: TenantKeys) -> hashlib.blake2b:
-    return hashlib.blake2b(key=keys.digest, digest_size=8)
+def _times(moments: Sequence[datetime]) -> pa.Array:
+    # Arrow asks every datetime for its offset, in Python; it need not ask a difference.
+    return pa.array([moment - _EPOCH for moment in moments], pa.duration("us")).view(
+        pa.timestamp("us", "UTC")
+    )
 
 
 def _is_plain(context: TenantContext) -> bool:
@@ -270,10 +287,7 @@ Columns = dict[str, Any]
 
 
 def _head(rows: _Records) -> Columns:
-    items = rows.items
-
-    def constant(values: Sequence[object], dtype: pa.DataType) -> pa.Array:
-        return pa.array(values, dtype).take(pa.array(rows.item))
+    items, constant = rows.items, rows.constant
 
     def collector(item: Pending) -> str:
         return pii.cached_tokenise(item.batch.header.collector, item.context.keys)
@@ -281,9 +295,9 @@ def _head(rows: _Records) -> Columns:
     string, timestamp = pa.string(), pa.timestamp("us", "UTC")
     return {
         "tenant_id": constant([item.context.tenant.tenant_id for item in items], string),
-        "event_id": pa.array(rows.event_ids, string),
+        "event_id": rows.event_ids,
         "event_date": pa.array(rows.day, pa.date32()),
-        "user_id": pa.array(rows.identifiers("user_id"), string),
+        "user_id": rows.identifiers("user_id"),
         "device_id": constant(
             [stored_device(item.context, item.batch.header.device_id) for item in items], string
         ),
@@ -297,10 +311,10 @@ def _head(rows: _Records) -> Columns:
 
 def _context(rows: _Records) -> Columns:
     return {
-        "exec": pa.array(rows.few("exec"), pa.string()),
+        "exec": rows.few("exec"),
         "title": rows.text(rows.of("title")),
         "url": rows.text(rows.of("url"), urls=True),
-        "os": pa.array(rows.few("os"), pa.string()),
+        "os": rows.few("os"),
     }
 
 
@@ -338,8 +352,8 @@ def _clipboard(rows: _Records) -> Columns:
     return {
         "occurred_at": rows.time,
         "action": pa.array(rows.of("action"), pa.string()),
-        "exec": pa.array(rows.few("exec"), pa.string()),
-        "content_type": pa.array(rows.few("content_type"), pa.string()),
+        "exec": rows.few("exec"),
+        "content_type": rows.few("content_type"),
         "capture": pa.array([capture.value for capture in captures], pa.string()),
         "text": rows.text(kept),
         "text_length": pa.array([None if text is None else len(text) for text in texts], pa.int32()),
@@ -352,8 +366,8 @@ def _chat(rows: _Records) -> Columns:
     return {
         "occurred_at": rows.time,
         "conversation_id": rows.text(rows.of("conversation_id")),
-        "assistant": pa.array(rows.few("assistant"), pa.string()),
-        "role": pa.array(rows.few("role"), pa.string()),
+        "assistant": rows.few("assistant"),
+        "role": rows.few("role"),
         "text": rows.text(own),
         "text_length": pa.array([len(text) for text in texts], pa.int32()),
     }
@@ -394,10 +408,10 @@ def _jobs(rows: _Records) -> Columns:
         "valid_from": rows.time,
         "snapshot_digest": pa.array(rows.spread(rows.snapshots), pa.string()),
         "row_number": pa.array(rows.row_numbers, pa.int32()),
-        "name": pa.array(rows.direct(Kind.NAME, "name"), pa.string()),
-        "email": pa.array(rows.direct(Kind.EMAIL, "email"), pa.string()),
-        "manager_id": pa.array(rows.identifiers("manager_id"), pa.string()),
-        **{name: pa.array(rows.few(name), pa.string()) for name in plain},
+        "name": rows.direct(Kind.NAME, "name"),
+        "email": rows.direct(Kind.EMAIL, "email"),
+        "manager_id": rows.identifiers("manager_id"),
+        **{name: rows.few(name) for name in plain},
     }
 
 
@@ -405,15 +419,14 @@ _JOBS_SPECIAL = frozenset({"user_id", "valid_from", "name", "email", "manager_id
 
 
 def _device_posture(rows: _Records) -> Columns:
-    own = rows.direct(Kind.DEVICE, "device_id")
-    of_batch = rows.spread(stored_device(item.context, item.batch.header.device_id) for item in rows.items)
+    of_batch = rows.constant(
+        [stored_device(item.context, item.batch.header.device_id) for item in rows.items], pa.string()
+    )
     numbers = ("cpu_pct", "mem_pct", "battery_pct", "idle_s")
     return {
         "occurred_at": rows.time,
-        "device_id": pa.array(
-            [mine or batch for mine, batch in zip(own, of_batch, strict=True)], pa.string()
-        ),
-        **{name: pa.array(rows.few(name), pa.string()) for name in ("os", "os_version", "agent_version")},
+        "device_id": pc.coalesce(rows.direct(Kind.DEVICE, "device_id"), of_batch),
+        **{name: rows.few(name) for name in ("os", "os_version", "agent_version")},
         **{name: pa.array(rows.of(name), pa.float64()) for name in numbers},
         **{name: pa.array(rows.of(name), pa.bool_()) for name in ("on_ac", "locked")},
     }
