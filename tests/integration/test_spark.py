@@ -20,6 +20,7 @@ from tests.unit.runner.pipeline.lakes import Place
 from coworkai.common.control import Stage
 from coworkai.common.events import Source
 from coworkai.common.tables import TABLES, Layer
+from coworkai.runner.repeats import Repeats
 
 DAYS = [date(2024, 1, 8), date(2024, 1, 9)]
 DERIVED = [table for table in TABLES.values() if table.layer in {Layer.SILVER, Layer.GOLD}]
@@ -29,6 +30,7 @@ DERIVED = [table for table in TABLES.values() if table.layer in {Layer.SILVER, L
 def place(tmp_path: Path) -> Iterator[Place]:
     place = Place(tmp_path / "local")
     fill(place)
+    assert Repeats(place.lake, place.control, "runner").find() == 2
     place.process()
     yield place
     place.close()
@@ -96,6 +98,19 @@ def fill(place: Place, workers: int = 5) -> None:
                 {"user_id": user, "kind": "SOD", "occurred_at": at("08:00", day), "goals": ["Ship", "rest"]},
                 {"user_id": user, "kind": "EOD", "occurred_at": at("16:00", day), "goals": ["ship"]},
             ]
+    # Ids that came before: one a month ago under a policy that kept no more of it, one to another worker.
+    keystrokes[0] |= {"event_id": "withheld-before"}
+    keystrokes.append(
+        {
+            "event_id": "withheld-before",
+            "event_date": DAYS[0] - timedelta(days=30),
+            "user_id": None,
+            "capture": "off",
+            "published_at": at("00:00", DAYS[0] - timedelta(days=30)),
+        }
+    )
+    activities[0] |= {"event_id": "another's", "published_at": at("23:30", DAYS[1])}
+    activities[-1] |= {"event_id": "another's"}
     place.commit(Source.ACTIVITIES, *activities)
     place.commit(Source.KEYSTROKES, *keystrokes)
     place.commit(Source.DEVICE_POSTURE, *posture)
@@ -136,6 +151,7 @@ def assert_computes_the_same(local: Place, elsewhere: Place, **environment: str)
 @pytest.fixture
 def elsewhere(place: Place, tmp_path: Path) -> Iterator[Place]:
     elsewhere = place.elsewhere(tmp_path / "elsewhere")
+    assert Repeats(elsewhere.lake, elsewhere.control, "runner").find() == 2
     yield elsewhere
     elsewhere.close()
 

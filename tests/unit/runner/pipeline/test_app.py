@@ -7,10 +7,11 @@ import base64
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from datetime import timedelta
 
 import httpx
 import msgspec
-from tests.factories import TENANT
+from tests.factories import TENANT, at
 from tests.unit.runner.pipeline.lakes import DAY, Place, worked
 
 from coworkai.common.bus import Publisher
@@ -105,6 +106,20 @@ def test_a_sweep_finds_what_no_hint_told_of(place: Place) -> None:
             assert (await client.post("/tasks/sweep")).json() == {"tenants": 0, "publications": 0}
 
     run(scenario)
+
+
+def test_an_id_sent_again_a_month_away_is_left_out_before_the_hint_is_answered(place: Place) -> None:
+    first = worked("ana", "09:00", "09:30") | {"event_id": "00000000-0000-0000-0000-0000000000aa"}
+    again = worked("ana", "09:00", "09:30", DAY - timedelta(days=30)) | {"event_id": first["event_id"]}
+    again["published_at"] = at("23:59", DAY)
+    place.commit(Source.ACTIVITIES, first, again)
+
+    async def scenario() -> None:
+        async with service(place, []) as client:
+            await client.post("/push/bronze-committed", content=push(b"{}"))
+
+    run(scenario)
+    assert place.read(GOLD_WORKBLOCKS)["date"].to_list() == [DAY]
 
 
 def test_silver_updated_computes_the_tenant_it_names(place: Place) -> None:

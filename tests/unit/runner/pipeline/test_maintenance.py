@@ -7,7 +7,7 @@ from datetime import date, timedelta
 import polars as pl
 from deltalake import write_deltalake
 from tests.factories import TENANT
-from tests.unit.runner.pipeline.lakes import DAY, Place, listed, same, two_days, worked
+from tests.unit.runner.pipeline.lakes import DAY, NEXT, Place, listed, same, two_days, worked
 
 from coworkai.common.control import Stage
 from coworkai.common.events import Source
@@ -16,6 +16,7 @@ from coworkai.common.tables import (
     BRONZE_ACTIVITIES,
     BRONZE_JOBS,
     BRONZE_QUARANTINE,
+    BRONZE_REPEATS,
     GOLD_WORKBLOCKS,
     OPS_RUNS,
     TABLES,
@@ -23,6 +24,7 @@ from coworkai.common.tables import (
 )
 from coworkai.runner.bronze import PinnedBronze
 from coworkai.runner.maintenance import Maintenance, MaintenancePolicy
+from coworkai.runner.repeats import Repeats
 
 ALL_AT_ONCE = MaintenancePolicy(versions=timedelta(0), compact_from_files=2)
 
@@ -88,9 +90,13 @@ def test_every_table_keeps_protocol_1_2(place: Place) -> None:
 def test_bronze_is_kept_for_its_retention_and_snapshots_for_ever(place: Place) -> None:
     two_days(place)
     place.commit(Source.JOBS, listed("ana", "sales", date(2020, 1, 1), "first"))
+    again = worked("ana", "09:00", "09:30") | {"event_id": "twice"}
+    place.commit(Source.ACTIVITIES, again, worked("ana", "09:00", "09:30", NEXT) | {"event_id": "twice"})
+    assert Repeats(place.lake, place.control, "keeper").find() == 1
     place.clock.advance(timedelta(days=500))
     maintenance(place).run()
     assert stats(place.lake.open(BRONZE_ACTIVITIES), BRONZE_ACTIVITIES).rows == 0
+    assert stats(place.lake.open(BRONZE_REPEATS), BRONZE_REPEATS).rows == 0
     assert stats(place.lake.open(BRONZE_JOBS), BRONZE_JOBS).rows == 1
 
 

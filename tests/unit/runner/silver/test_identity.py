@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import polars as pl
 from tests.factories import DAY, at, bronze
 
 from coworkai.common.events import Source
@@ -50,3 +51,20 @@ def test_the_same_delivery_read_twice_is_no_duplicate() -> None:
     found = first_of_each(rows)
     assert found.kept.height == 1
     assert found.left_out.is_empty()
+
+
+def test_what_is_listed_is_left_out_though_its_first_came_under_a_date_out_of_sight() -> None:
+    rows = bronze(Source.CHAT, {"event_id": ID, "occurred_at": at("09:00")}, {"occurred_at": at("09:05")})
+    listed = rows.filter(pl.col("event_id") == ID).select("event_id", "event_date")
+    found = first_of_each(rows, listed)
+    assert ID not in found.kept["event_id"]
+    assert found.left_out["event_id"].to_list() == [ID]
+
+
+def test_an_id_of_two_workers_is_not_judged_by_whose_rows_are_computed_together() -> None:
+    rows = bronze(
+        Source.CHAT,
+        {"event_id": ID, "user_id": "ana", "occurred_at": at("09:00")},
+        {"event_id": ID, "user_id": "bo", "occurred_at": at("09:00", DAY + timedelta(days=1))},
+    )
+    assert first_of_each(rows).kept.height == 2

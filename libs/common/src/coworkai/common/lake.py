@@ -302,15 +302,25 @@ def replace_with_files(
     return delta.version()
 
 
-def append(delta: DeltaTable, table: Table, frame: pl.DataFrame, *, fence: int) -> int:
-    """Append rows to a tenant's table, in one commit; the new version. Raises as `replace_partitions`."""
+def append(
+    delta: DeltaTable,
+    table: Table,
+    frame: pl.DataFrame,
+    *,
+    fence: int,
+    touched: Mapping[str, Collection[date]] | None = None,
+) -> int:
+    """Append rows to a table of one writer, in one commit; the new version. Raises as `replace_partitions`.
+
+    `touched`: in Bronze, the dates that got rows by tenant, for `changes` to tell of.
+    """
     with _writing(table):
         write_deltalake(
             delta,
             frame.select(table.schema.names()).to_arrow().cast(table.arrow_schema),
             mode="append",
             writer_properties=_WRITER,
-            commit_properties=_fenced(fence),
+            commit_properties=_fenced(fence, None if touched is None else touched_metadata(touched)),
         )
     return delta.version()
 
@@ -322,8 +332,17 @@ def restore(delta: DeltaTable, table: Table, version: int, *, fence: int) -> int
     return delta.version()
 
 
-def _fenced(fence: int) -> CommitProperties:
-    return CommitProperties(max_commit_retries=0, app_transactions=[Transaction(WRITER_APP_ID, fence)])
+def touched_metadata(touched: Mapping[str, Collection[date]]) -> dict[str, str]:
+    """Commit metadata that tells `changes` which dates of which tenants got rows."""
+    return {TOUCHED: json.dumps({tenant: sorted(map(str, touched[tenant])) for tenant in sorted(touched)})}
+
+
+def _fenced(fence: int, metadata: dict[str, str] | None = None) -> CommitProperties:
+    return CommitProperties(
+        max_commit_retries=0,
+        app_transactions=[Transaction(WRITER_APP_ID, fence)],
+        custom_metadata=metadata,
+    )
 
 
 @contextmanager

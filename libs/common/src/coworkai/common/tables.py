@@ -313,6 +313,20 @@ BRONZE_RECEIPTS = Table(
     key=("delivery_id", "user_id", "record_date", "outcome", "reason"),
     partition_by=("event_date",),
 )
+BRONZE_REPEATS = Table(
+    Layer.BRONZE,
+    "repeated_ids",
+    "Records whose id came first under another date: Silver counts them and leaves them out.",
+    (
+        _TENANT,
+        _c("event_date", pl.Date, "event_date of the record that is left out; partition"),
+        _c("source", pl.String, "its source"),
+        _EVENT,
+        _p("user_id", pl.String, "its worker; null where withheld"),
+    ),
+    key=("tenant_id", "event_date", "source", "event_id"),
+    partition_by=("event_date",),
+)
 
 # --------------------------------------------------------------------------------------------- Silver
 _DATE = _c("date", pl.Date, "worker's local date; partition")
@@ -669,6 +683,7 @@ TABLES: Mapping[str, Table] = MappingProxyType(
             *BRONZE_BY_SOURCE.values(),
             BRONZE_QUARANTINE,
             BRONZE_RECEIPTS,
+            BRONZE_REPEATS,
             SILVER_TIMELINE,
             SILVER_KEYSTROKES,
             SILVER_CLIPBOARD,

@@ -1,6 +1,7 @@
 """The runner over HTTP: pushes that hint at work, tasks for a scheduler, health.
 
     /push/bronze-committed ─▶ mark what the Bronze logs say ─▶ compute every dirty tenant ─▶ announce
+                              ─▶ list ids that came under several dates ─▶ again, if there were any
     /push/silver-updated   ─▶ compute that tenant
     /tasks/sweep           ─▶ as bronze-committed, also what waits after a failure
     /tasks/maintain        ─▶ compaction, retention, vacuum
@@ -36,12 +37,15 @@ from coworkai.common.tables import BRONZE_ACTIVITIES
 from coworkai.runner.dispatch import Dispatcher
 from coworkai.runner.maintenance import Maintenance, MaintenancePolicy, TableReport
 from coworkai.runner.pipeline import Pipeline, PipelineConfig, Publication
+from coworkai.runner.repeats import Repeats
 from coworkai.runner.settings import RunnerSettings
 from coworkai.runner.stages import TenantRules
 
 log = get_logger(__name__)
 T = TypeVar("T")
 
+REPEATS_SHARE = 0.05
+"""Of the time at most this much is spent on looking for repeated ids, however large Bronze is."""
 TOPICS = {Stage.SILVER: "silver-updated", Stage.STAGE1: "gold-updated"}
 
 
@@ -126,13 +130,33 @@ class Runner:
         self.control.create_schema()
         self.pipeline = build_pipeline(settings, self.control, self._tell)
         self._dispatcher = Dispatcher(self.pipeline.lake, self.control)
+        self._repeats = Repeats(self.pipeline.lake, self.control, self.pipeline.holder, settings.lease_ttl_s)
+        self._repeats_due = 0.0
         self._maintenance = build_maintenance(settings, self.control, self.pipeline)
 
     async def look(self) -> SweepReport:
-        """Mark what the Bronze logs say, and compute every tenant that is dirty and not waiting.
+        """Mark what the Bronze logs say, and compute every tenant that is dirty and not waiting; then find
+        the ids that came under several dates, if it is time, and compute what they change.
 
         Raises StorageUnavailable; a tenant that fails otherwise is logged and does not stop the others.
         """
+        report = await self._compute_dirty()
+        if not await self._find_repeats():
+            return report
+        again = await self._compute_dirty()
+        return SweepReport(report.tenants + again.tenants, report.publications + again.publications)
+
+    async def _find_repeats(self) -> int:
+        started = self._loop.time()
+        if started < self._repeats_due:
+            return 0
+        try:
+            return await self._in_thread(self._repeats.find)
+        finally:
+            ended = self._loop.time()
+            self._repeats_due = ended + (ended - started) / REPEATS_SHARE
+
+    async def _compute_dirty(self) -> SweepReport:
         await self._in_thread(self._dispatcher.mark)
         dirty = await self._in_thread(lambda: self.control.dirty(ready_only=True))
         tenants = sorted({day.tenant_id for day in dirty})

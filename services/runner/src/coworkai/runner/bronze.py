@@ -14,6 +14,7 @@ from coworkai.common.tables import (
     BRONZE_BY_SOURCE,
     BRONZE_JOBS,
     BRONZE_RECEIPTS,
+    BRONZE_REPEATS,
     Table,
 )
 
@@ -22,7 +23,7 @@ AFTER = timedelta(days=1)
 """Local date L lies in event dates [L - 2, L + 1]: zones reach from -12 to +14 h, activities last 24 h."""
 DATED = tuple(table for table in BRONZE_BY_SOURCE.values() if table is not BRONZE_JOBS)
 """Tables of which a local day needs its own dates only; of jobs it needs all."""
-INPUTS = (*BRONZE_BY_SOURCE.values(), BRONZE_RECEIPTS)
+INPUTS = (*BRONZE_BY_SOURCE.values(), BRONZE_RECEIPTS, BRONZE_REPEATS)
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,10 @@ class PinnedBronze:
         """Frames by table id of the workers' rows in the event dates of local dates `days`, without jobs."""
         dates = event_dates(days)
         theirs = pl.col("user_id").is_in(sorted(workers))
-        frames = {table.id: self._read(table, self._scan(table, dates).filter(theirs)) for table in DATED}
+        frames = {
+            table.id: self._read(table, self._scan(table, dates).filter(theirs))
+            for table in (*DATED, BRONZE_REPEATS)
+        }
         return frames | {
             BRONZE_RECEIPTS.id: self._read(BRONZE_RECEIPTS, self._receipts(dates).filter(theirs))
         }

@@ -27,15 +27,15 @@ from coworkai.common.observability import get_logger
 from coworkai.common.outputs import TABLES, Outputs
 from coworkai.common.published import published
 from coworkai.common.tables import (
-    BRONZE_BY_SOURCE,
-    BRONZE_JOBS,
     BRONZE_QUARANTINE,
     BRONZE_RECEIPTS,
+    BRONZE_REPEATS,
     OPS_RUNS,
     Layer,
     Table,
     of_layer,
 )
+from coworkai.runner.bronze import DATED
 
 log = get_logger(__name__)
 
@@ -94,7 +94,7 @@ class Maintenance:
         if table is BRONZE_QUARANTINE:
             now = self.clock()
             expired = delta_lake.expire(delta, table, before=now, column="expires_at")
-        elif table is BRONZE_RECEIPTS or (table in BRONZE_BY_SOURCE.values() and table is not BRONZE_JOBS):
+        elif table in (*DATED, BRONZE_RECEIPTS, BRONZE_REPEATS):
             kept_from = self.clock().date() - self.policy.bronze
             expired = delta_lake.expire(delta, table, before=kept_from, column="event_date")
         merged = self._compact(delta, table)

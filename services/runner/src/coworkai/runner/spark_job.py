@@ -38,6 +38,7 @@ from coworkai.common.outputs import Accounted, Facts, Outputs, Run
 from coworkai.common.published import published
 from coworkai.common.tables import (
     BRONZE_RECEIPTS,
+    BRONZE_REPEATS,
     OPS_RUNS,
     SILVER_ORG_MEMBERS,
     Table,
@@ -77,7 +78,9 @@ class Job:
         started_at, dates = utc_now(), event_dates(days)
         outputs = Outputs.open(self.lake, self.tenant.tenant_id, Stage.SILVER, held.fence)
         org = run_silver.compute_org(bronze, outputs.read(SILVER_ORG_MEMBERS), self.rules)
-        inputs = {table: self._theirs(bronze.deltas[table.id], table, dates) for table in DATED}
+        inputs = {
+            table: self._theirs(bronze.deltas[table.id], table, dates) for table in (*DATED, BRONZE_REPEATS)
+        }
         receipts = bronze.deltas[BRONZE_RECEIPTS.id]
         inputs[BRONZE_RECEIPTS] = self._theirs(
             receipts, BRONZE_RECEIPTS, partitions(receipts, BRONZE_RECEIPTS)

@@ -21,6 +21,7 @@ from coworkai.common.events import Source
 from coworkai.common.tables import (
     BRONZE_BY_SOURCE,
     BRONZE_RECEIPTS,
+    BRONZE_REPEATS,
     SILVER_CHAT,
     SILVER_CLIPBOARD,
     SILVER_DEVICE_POSTURE,
@@ -65,10 +66,10 @@ def build_silver(
 ) -> dict[str, pl.DataFrame]:
     """Every Silver table by id, with the declared columns but `run_id`, in a fixed order of rows.
 
-    `bronze`: frames of the Bronze tables and receipts of one tenant by table id or name, columns as
-    declared; what is not there is empty. Rows of event dates [date - 2, date + 1] make a local date
-    complete; jobs are all there are, or `silver/org_members` stands for them where it is known already (of
-    many calls, only one need compute it). `dates`: local dates to return, all when None;
+    `bronze`: frames of the Bronze tables, receipts and repeated ids of one tenant by table id or name,
+    columns as declared; what is not there is empty. Rows of event dates [date - 2, date + 1] make a local
+    date complete; jobs are all there are, or `silver/org_members` stands for them where it is known already
+    (of many calls, only one need compute it). `dates`: local dates to return, all when None;
     `silver/org_members` is always whole. `tenant_zone`: IANA zone of workers whom no snapshot gives one.
     `app_names`: of `app_names.parse_app_names`, ours when None.
 
@@ -77,7 +78,7 @@ def build_silver(
     """
     frames = _frames(bronze)
     members = _members(bronze, frames[Source.JOBS])
-    identified = {source: first_of_each(frames[source]) for source in OWN_TIME}
+    identified = {source: first_of_each(frames[source], _listed(bronze, source)) for source in OWN_TIME}
     kept = _timed({source: _near(source, rows.kept, dates) for source, rows in identified.items()})
     left_out = _timed(
         {
@@ -135,6 +136,10 @@ def _members(bronze: Mapping[str, pl.DataFrame], jobs: pl.DataFrame) -> pl.DataF
 
 def _receipts(bronze: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
     return _frame(bronze, BRONZE_RECEIPTS)
+
+
+def _listed(bronze: Mapping[str, pl.DataFrame], source: Source) -> pl.DataFrame:
+    return _frame(bronze, BRONZE_REPEATS).filter(pl.col("source") == source.value)
 
 
 def _timed(rows: Mapping[Source, pl.DataFrame]) -> tuple[_Frames, _Frames]:
