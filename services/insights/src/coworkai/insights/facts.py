@@ -15,38 +15,40 @@ same row has the same id in every run, so a brief's evidence can be opened later
     goal:<user>:<date>:<n>              name, status                     a declared goal
     target:<user>:<date>:<n>            name, target, actual, attainment, status    a declared KPI
     area:<user>:<date>:<n>              name                             a declared focus area
-    chat:<user>:<date>:<n>              assistant, occurred_at, text, status     one of their own messages
+    chat:<user>:<date>:<event id>       assistant, occurred_at, text, status     one of their own messages
     chats:<user>:<date>                 messages, conversations          all of them
     theme:<user>:<date>:<n>             name, messages                   a word that several of them share
     day:<user>:<date>                   has_telemetry, raw_s, kept_s, …  what arrived, and what is missing
     group:<level>:<group>:<period>:<date>:<measure>    value, contributors    a measure of a team
+
+`FIELDS` lists all fields with their units.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
-from urllib.parse import quote, unquote
+from types import MappingProxyType
 
+from coworkai.common.fact_ids import FactKind, fact_id, group_fact_id, kind_of, slice_fact_id
 
-class FactKind(StrEnum):
-    KPI = "kpi"
-    BASELINE = "baseline"
-    BLOCK = "wb"
-    SLICE = "slice"
-    USAGE = "usage"
-    FOCUS = "focus"
-    PAUSE = "pause"
-    GOAL = "goal"
-    TARGET = "target"
-    AREA = "area"
-    CHAT = "chat"
-    CHATS = "chats"
-    THEME = "theme"
-    DAY = "day"
-    GROUP = "group"
+__all__ = [
+    "FIELDS",
+    "Fact",
+    "FactBook",
+    "FactKind",
+    "Field",
+    "FieldUnit",
+    "Scalar",
+    "Status",
+    "by_id",
+    "fact_id",
+    "group_fact_id",
+    "kind_of",
+    "slice_fact_id",
+]
 
 
 class FieldUnit(StrEnum):
@@ -77,6 +79,129 @@ class FieldUnit(StrEnum):
 
 
 Scalar = float | int | str | bool | date | datetime | None
+
+
+class Status(StrEnum):
+    """The closed list of status words."""
+
+    DONE = "done"
+    OPEN = "open"
+    MET = "met"
+    MISSED = "missed"
+    UNREPORTED = "unreported"
+    BLOCKER = "blocker"
+    ABOVE = "above"
+    BELOW = "below"
+    SAME = "same"
+
+
+_MEASURED = None
+"""The unit of the measure that the fact is about."""
+_S, _COUNT, _FLAG, _INSTANT = FieldUnit.SECONDS, FieldUnit.COUNT, FieldUnit.FLAG, FieldUnit.INSTANT
+_SPAN = {"started_at": _INSTANT, "ended_at": _INSTANT, "duration_s": _S}
+_ON = {"date": FieldUnit.DATE}
+
+FIELDS: Mapping[FactKind, Mapping[str, FieldUnit | None]] = MappingProxyType(
+    {
+        FactKind.KPI: {"value": _MEASURED, **_ON},
+        FactKind.BASELINE: {
+            "median": _MEASURED,
+            "difference": _MEASURED,
+            "change": FieldUnit.SHARE,
+            "z": FieldUnit.Z,
+            "days": FieldUnit.DAYS,
+            "direction": FieldUnit.STATUS,
+            **_ON,
+        },
+        FactKind.BLOCK: {
+            **_SPAN,
+            "active_s": _S,
+            "idle_s": _S,
+            "slices": _COUNT,
+            "apps": _COUNT,
+            "keystroke_minutes": _COUNT,
+            "is_continuation": _FLAG,
+            **_ON,
+        },
+        FactKind.SLICE: {
+            "app": FieldUnit.NAME,
+            "page": FieldUnit.NAME,
+            **_SPAN,
+            "keystroke_minutes": _COUNT,
+            **_ON,
+        },
+        FactKind.USAGE: {
+            "name": FieldUnit.NAME,
+            "duration_s": _S,
+            "day_share": FieldUnit.SHARE,
+            "rank": _COUNT,
+            **_ON,
+        },
+        FactKind.FOCUS: {**_SPAN, "app": FieldUnit.NAME, **_ON},
+        FactKind.PAUSE: {**_SPAN, **_ON},
+        FactKind.GOAL: {"name": FieldUnit.NAME, "status": FieldUnit.STATUS, **_ON},
+        FactKind.TARGET: {
+            "name": FieldUnit.NAME,
+            "target": FieldUnit.NUMBER,
+            "actual": FieldUnit.NUMBER,
+            "unit": FieldUnit.NAME,
+            "attainment": FieldUnit.ATTAINMENT,
+            "status": FieldUnit.STATUS,
+            **_ON,
+        },
+        FactKind.AREA: {"name": FieldUnit.NAME, **_ON},
+        FactKind.CHAT: {
+            "assistant": FieldUnit.NAME,
+            "occurred_at": _INSTANT,
+            "text": FieldUnit.TEXT,
+            "status": FieldUnit.STATUS,
+            **_ON,
+        },
+        FactKind.CHATS: {
+            "messages": _COUNT,
+            "conversations": _COUNT,
+            "blockers": _COUNT,
+            "first_at": _INSTANT,
+            "last_at": _INSTANT,
+            **_ON,
+        },
+        FactKind.THEME: {"name": FieldUnit.NAME, "messages": _COUNT, **_ON},
+        FactKind.DAY: {
+            "has_telemetry": _FLAG,
+            "has_manifests": _FLAG,
+            "has_chat": _FLAG,
+            "is_sod_missing": _FLAG,
+            "is_eod_missing": _FLAG,
+            "is_incomplete": _FLAG,
+            "raw_s": _S,
+            "kept_s": _S,
+            "overlapped_s": _S,
+            "synthetic_s": _S,
+            "noise_s": _S,
+            "noise_blocks": _COUNT,
+            "keystroke_minutes": _COUNT,
+            "direct": _COUNT,
+            "nearest": _COUNT,
+            "gap": _COUNT,
+            "orphan": _COUNT,
+            "first_at": _INSTANT,
+            "last_at": _INSTANT,
+            **_ON,
+        },
+        FactKind.GROUP: {"value": _MEASURED, "contributors": _COUNT, **_ON},
+    }
+)
+"""Fields of every kind of fact, in order; all are there, null where they have no meaning that day.
+
+- `difference` is signed, value less median; `change` is difference over median, null where the median is 0;
+  `direction` says above, below or same.
+- A goal is done or open, unreported where there is no end-of-day manifest. A target is met from an attainment
+  of 1 on and else missed, unreported without an actual, and null where there is nothing to set it against.
+- `page` is a slice's URL, or its title where there is none. `status` of a message is blocker or null.
+- `first_at` and `last_at` are the start of the first and the end of the last workblock, and of the chat the
+  first and last message; `is_incomplete` says that the day could not be computed for the worker, and then
+  nothing is said of what arrived. A flag is null where the artefact that tells is not there.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,30 +275,5 @@ class FactBook:
         return None if fact is None or fact["median"] is None else fact
 
 
-def fact_id(kind: FactKind, subject: str, on: date, *rest: str | int) -> str:
-    """`kind:subject:date:rest…`; a colon or percent sign inside a part is percent-encoded."""
-    return ":".join([kind.value, _part(subject), on.isoformat(), *(_part(str(part)) for part in rest)])
-
-
-def slice_fact_id(workblock_id: str, sequence: int) -> str:
-    return f"{FactKind.SLICE.value}:{workblock_id}#{sequence}"
-
-
-def kind_of(identifier: str) -> FactKind | None:
-    """The kind that an id says it is of; None for no kind of ours."""
-    prefix = identifier.partition(":")[0]
-    return FactKind(prefix) if prefix in set(FactKind) else None
-
-
 def by_id(facts: Iterable[Fact]) -> dict[str, Fact]:
     return {fact.fact_id: fact for fact in facts}
-
-
-def parts_of(identifier: str) -> Iterator[str]:
-    """The decoded parts of an id after its kind."""
-    for part in identifier.split(":")[1:]:
-        yield unquote(part)
-
-
-def _part(text: str) -> str:
-    return quote(text, safe=" @/<>#+()[]{}!$&'*,;=?|~^`\"\\")
