@@ -27,7 +27,7 @@ from tests.unit.runner.kpis.frames import (
 )
 
 from coworkai.runner.stage1.focus import default_focus_table
-from coworkai.runner.stage1.kpis import kpi_daily
+from coworkai.runner.stage1.kpis import measured_days
 from coworkai.runner.stage1.report import Report, ReportInputs, reports
 
 GOLDEN = Path(__file__).parents[3] / "golden" / "workblock_report.md"
@@ -187,7 +187,7 @@ def example_inputs() -> ReportInputs:
         keys("01:10", 184, keys_backspace=12, keys_shortcut=3, keys_enter=5),
         **of_day,
     )
-    measures = kpi_daily(
+    measures = measured_days(
         kpi_inputs(
             workblocks=found,
             atomic_slices=cut,
@@ -198,7 +198,7 @@ def example_inputs() -> ReportInputs:
             idle=idle(),
         ),
         default_focus_table(),
-    )
+    ).kpi_daily
     used = usage(
         {"kind": "app", "rank": 1, "name": "code", "duration_s": 3270.0, "day_share": 0.5071},
         {"kind": "app", "rank": 2, "name": "chrome", "duration_s": 1202.0, "day_share": 0.1864},

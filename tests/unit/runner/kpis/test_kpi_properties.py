@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from itertools import pairwise
 from typing import Any
 
 import polars as pl
@@ -12,7 +13,7 @@ from tests.unit.runner.kpis.frames import DAY as DATE
 from tests.unit.runner.kpis.frames import IDLE_COLUMNS, TENANT, at, blocks, kpi_inputs, org, slices
 
 from coworkai.runner.stage1.focus import default_focus_table
-from coworkai.runner.stage1.kpis import KpiInputs, kpi_daily
+from coworkai.runner.stage1.kpis import KpiInputs, measured_days
 
 DAY_S = 86_400
 
@@ -77,7 +78,7 @@ def worker_days(draw: st.DrawFn) -> KpiInputs:
 
 
 def by_worker(inputs: KpiInputs) -> pl.DataFrame:
-    daily = kpi_daily(inputs, default_focus_table())
+    daily = measured_days(inputs, default_focus_table()).kpi_daily
     return daily.pivot(on="measure", index=["tenant_id", "date", "user_id"], values="value")
 
 
@@ -97,19 +98,39 @@ def test_measures_stay_in_their_bounds(inputs: KpiInputs) -> None:
         assert day["context_switches"] >= 0
 
 
+@settings(max_examples=25, deadline=None)
+@given(worker_days())
+def test_focus_blocks_are_as_many_and_as_long_as_the_measures_say_and_do_not_overlap(
+    inputs: KpiInputs,
+) -> None:
+    measured = measured_days(inputs, default_focus_table())
+    for day in by_worker(inputs).iter_rows(named=True):
+        rows = measured.focus_blocks.filter(user_id=day["user_id"])
+        assert rows.height == day["focus_blocks"]
+        assert abs(rows["duration_s"].sum() - day["focus_s"]) < 1e-5
+        spans = rows.select("started_at", "ended_at").rows()
+        assert all(one[1] < other[0] for one, other in pairwise(spans))
+        lengths = (rows["ended_at"] - rows["started_at"]).dt.total_microseconds() / 1e6
+        assert (rows["duration_s"] <= lengths + 1e-6).all()
+
+
 @settings(max_examples=15, deadline=None)
 @given(worker_days(), st.randoms(use_true_random=False))
 def test_shuffling_rows_changes_nothing_and_workers_do_not_touch_each_other(
     inputs: KpiInputs, random: Any
 ) -> None:
-    together = kpi_daily(inputs, default_focus_table())
+    together = measured_days(inputs, default_focus_table())
 
     def each(frame: pl.DataFrame, user: str | None) -> pl.DataFrame:
         part = frame if user is None else frame.filter(user_id=user)
         return part.sample(fraction=1, shuffle=True, seed=random.randrange(1000))
 
     names = KpiInputs.__dataclass_fields__
-    for user in (None, *together["user_id"].unique()):
+    for user in (None, *together.kpi_daily["user_id"].unique()):
         again = KpiInputs(**{name: each(getattr(inputs, name), user) for name in names})
-        expected = together if user is None else together.filter(user_id=user)
-        assert kpi_daily(again, default_focus_table()).equals(expected)
+        found = measured_days(again, default_focus_table())
+        for one, other in (
+            (found.kpi_daily, together.kpi_daily),
+            (found.focus_blocks, together.focus_blocks),
+        ):
+            assert one.equals(other if user is None else other.filter(user_id=user))

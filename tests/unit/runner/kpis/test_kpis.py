@@ -10,6 +10,7 @@ import pytest
 from tests.unit.runner.kpis.frames import (
     DAY,
     accounting,
+    at,
     block,
     blocks,
     idle,
@@ -23,14 +24,14 @@ from tests.unit.runner.kpis.frames import (
 )
 
 from coworkai.common.measures import CATALOGUE
-from coworkai.common.tables import GOLD_KPI_DAILY
+from coworkai.common.tables import GOLD_FOCUS_BLOCKS, GOLD_KPI_DAILY
 from coworkai.runner.stage1.focus import default_focus_table
-from coworkai.runner.stage1.kpis import kpi_daily
+from coworkai.runner.stage1.kpis import measured_days
 
 
 def measured(tenant_zone: str = "UTC", **frames: pl.DataFrame) -> dict[str, float | None]:
     """Measures of the only worker-day."""
-    daily = kpi_daily(kpi_inputs(**frames), default_focus_table(), tenant_zone=tenant_zone)
+    daily = measured_days(kpi_inputs(**frames), default_focus_table(), tenant_zone=tenant_zone).kpi_daily
     assert daily.select("tenant_id", "date", "user_id").n_unique() == 1
     return dict(daily.select("measure", "value").iter_rows())
 
@@ -45,14 +46,14 @@ def worked(*given: dict[str, Any], **frames: pl.DataFrame) -> dict[str, float | 
 
 
 def test_the_frame_is_the_table_and_holds_every_measure_of_the_catalogue_with_its_unit() -> None:
-    daily = kpi_daily(kpi_inputs(day_accounting=accounting({})), default_focus_table())
+    daily = measured_days(kpi_inputs(day_accounting=accounting({})), default_focus_table()).kpi_daily
     assert daily.schema == {k: v for k, v in GOLD_KPI_DAILY.schema.items() if k != "run_id"}
     assert set(daily["measure"]) == set(CATALOGUE)
     assert all(CATALOGUE[name].unit == unit for name, unit in daily.select("measure", "unit").iter_rows())
 
 
 def test_without_any_worker_day_there_is_no_row() -> None:
-    daily = kpi_daily(kpi_inputs(), default_focus_table())
+    daily = measured_days(kpi_inputs(), default_focus_table()).kpi_daily
     assert daily.is_empty()
     assert daily.schema == {k: v for k, v in GOLD_KPI_DAILY.schema.items() if k != "run_id"}
 
@@ -141,6 +142,45 @@ class TestFocus:
             workblocks=blocks(block("09:00", "09:25")),
         )
         assert (got["focus_s"], got["focus_ratio"]) == (1500, 1.0)
+
+
+def focus_blocks(*given: dict[str, Any], **frames: pl.DataFrame) -> list[tuple[Any, ...]]:
+    found = measured_days(
+        kpi_inputs(atomic_slices=slices(*given), workblocks=blocks(block("09:00", "12:00")), **frames),
+        default_focus_table(),
+    ).focus_blocks
+    assert found.schema == {k: v for k, v in GOLD_FOCUS_BLOCKS.schema.items() if k != "run_id"}
+    return found.select("started_at", "ended_at", "duration_s", "app").rows()
+
+
+class TestFocusBlocks:
+    def test_each_is_a_row_with_its_span_its_evidence_and_the_app_with_most_of_it(self) -> None:
+        rows = focus_blocks(
+            slice_("excel", "09:00", "09:10"),
+            slice_("code", "09:10", "09:25"),
+            slice_("slack", "09:25", "09:26"),
+            slice_("code", "09:26", "09:31"),
+            slice_("slack", "09:31", "09:40"),
+            slice_("word", "10:00", "10:25"),
+        )
+        assert rows == [
+            (at("09:00"), at("09:31"), 1800.0, "code"),
+            (at("10:00"), at("10:25"), 1500.0, "word"),
+        ]
+
+    def test_idle_time_cuts_a_slice_into_two_of_them(self) -> None:
+        rows = focus_blocks(slice_("code", "09:00", "10:30"), idle=idle(("09:30", "09:40")))
+        assert rows == [
+            (at("09:00"), at("09:30"), 1800.0, "code"),
+            (at("09:40"), at("10:30"), 3000.0, "code"),
+        ]
+
+    def test_of_apps_with_as_much_the_first_by_name_names_it(self) -> None:
+        rows = focus_blocks(slice_("word", "09:00", "09:20"), slice_("code", "09:20", "09:40"))
+        assert rows == [(at("09:00"), at("09:40"), 2400.0, "code")]
+
+    def test_a_day_without_any_has_no_row(self) -> None:
+        assert focus_blocks(slice_("slack", "09:00", "10:00")) == []
 
 
 class TestStays:

@@ -1,6 +1,6 @@
 """The KPI catalogue: every measure once, so tables, reports, the API and the marts cannot disagree.
 
-A measure is computed per worker and local day (`kpis.kpi_daily`) and from those days for groups and weeks
+A measure is computed per worker and local day (`kpis.measured_days`) and from those days for groups and weeks
 (`kpis.group_rollups`) by its `aggregation`. `docs/kpis.md` is written from here:
 
 python -m coworkai.common.measures docs/kpis.md          write it

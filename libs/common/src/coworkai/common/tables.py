@@ -545,6 +545,17 @@ GOLD_KPI_DAILY = _tenant_table(
     _c("value", pl.Float64, "value; null where it has no meaning that day"),
     _c("unit", pl.String, "unit in the catalogue"),
 )
+GOLD_FOCUS_BLOCKS = _tenant_table(
+    Layer.GOLD,
+    "focus_blocks",
+    "Stretches of focused work: what the measures `focus_blocks` and `focus_s` count and sum.",
+    ("user_id", "started_at"),
+    _USER,
+    _c("started_at", TIMESTAMP, "start"),
+    _c("ended_at", TIMESTAMP, "end, exclusive"),
+    _c("duration_s", pl.Float64, "evidence in apps and domains of focus categories; interruptions are not in it"),
+    _c("app", pl.String, "normalised name of the app with most of it; ties by name"),
+)
 GOLD_KPI_GROUPS = _tenant_table(
     Layer.GOLD,
     "kpi_group_rollups",
@@ -696,6 +707,7 @@ TABLES: Mapping[str, Table] = MappingProxyType(
             GOLD_SLICES,
             GOLD_USAGE,
             GOLD_KPI_DAILY,
+            GOLD_FOCUS_BLOCKS,
             GOLD_KPI_GROUPS,
             GOLD_ACCOUNTING,
             OPS_RUNS,

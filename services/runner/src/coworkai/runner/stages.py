@@ -15,6 +15,7 @@ import polars as pl
 from coworkai.common.outputs import Frames
 from coworkai.common.tables import (
     GOLD_ACCOUNTING,
+    GOLD_FOCUS_BLOCKS,
     GOLD_KPI_DAILY,
     GOLD_SLICES,
     GOLD_USAGE,
@@ -30,10 +31,10 @@ from coworkai.runner.silver.build import build_silver
 from coworkai.runner.stage1.build import build_stage1
 from coworkai.runner.stage1.focus import default_focus_table
 from coworkai.runner.stage1.idle import idle_intervals
-from coworkai.runner.stage1.kpis import KpiInputs, group_rollups, kpi_daily
+from coworkai.runner.stage1.kpis import KpiInputs, group_rollups, measured_days
 from coworkai.runner.stage1.report import Report, ReportInputs, reports
 
-RULES_VERSION = "1"
+RULES_VERSION = "2"
 """Raised whenever a rule changes what it makes of the same input."""
 
 
@@ -57,7 +58,7 @@ def stage1_stage(silver: Frames, tenant_zone: str, focus: pl.DataFrame) -> Frame
     stage1 = build_stage1(
         silver[SILVER_TIMELINE.id], silver[SILVER_KEYSTROKES.id], idle, silver[SILVER_HEALTH.id]
     )
-    kpis = kpi_daily(
+    measured = measured_days(
         KpiInputs(
             workblocks=stage1.workblocks,
             atomic_slices=stage1.atomic_slices,
@@ -75,7 +76,8 @@ def stage1_stage(silver: Frames, tenant_zone: str, focus: pl.DataFrame) -> Frame
         GOLD_SLICES.id: stage1.atomic_slices,
         GOLD_USAGE.id: stage1.usage_statistics,
         GOLD_ACCOUNTING.id: stage1.day_accounting,
-        GOLD_KPI_DAILY.id: kpis,
+        GOLD_KPI_DAILY.id: measured.kpi_daily,
+        GOLD_FOCUS_BLOCKS.id: measured.focus_blocks,
     }
 
 

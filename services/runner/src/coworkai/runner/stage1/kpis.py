@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from coworkai.common.measures import CATALOGUE, Aggregation, Measure
-from coworkai.common.tables import GOLD_KPI_DAILY, GOLD_KPI_GROUPS
+from coworkai.common.tables import GOLD_FOCUS_BLOCKS, GOLD_KPI_DAILY, GOLD_KPI_GROUPS, TIMESTAMP
 from coworkai.runner.silver.schedules import scheduled_windows
 from coworkai.runner.stage1.focus import is_focus
 from coworkai.runner.stage1.org_context import KEYS, with_org
@@ -66,26 +66,36 @@ class KpiInputs:
     org_members: pl.DataFrame
 
 
+@dataclass(frozen=True, slots=True)
+class MeasuredDays:
+    """`kpi_daily` and `focus_blocks` have the columns of their tables without run_id."""
+
+    kpi_daily: pl.DataFrame
+    focus_blocks: pl.DataFrame
+
+
 # ------------------------------------------------------------------------------------------ worker and day
-def kpi_daily(
+def measured_days(
     inputs: KpiInputs, focus: pl.DataFrame, *, tenant_zone: str = "UTC", rules: KpiRules = DEFAULT_RULES
-) -> pl.DataFrame:
+) -> MeasuredDays:
     """Every measure of the catalogue for every worker-day that has telemetry or a manifest.
 
-    Returns the columns of `gold/kpi_daily` without run_id, sorted by tenant_id, date, user_id, measure: one
-    row a worker-day and measure, value null as the catalogue says. `focus` is a table of
-    `focus.parse_focus_table`; `tenant_zone` (IANA) stands in where the organisation names no zone.
+    `kpi_daily` is sorted by tenant_id, date, user_id, measure: one row a worker-day and measure, value null
+    as the catalogue says. `focus_blocks`, by tenant_id, date, user_id, started_at, are what the measures
+    focus_blocks and focus_s count and sum. `focus` is a table of `focus.parse_focus_table`; `tenant_zone`
+    (IANA) stands in where the organisation names no zone.
     """
     days = _worker_days(inputs)
     slices = _slices(inputs.atomic_slices, days, focus)
     schedule = _schedule(days, inputs.org_members, tenant_zone)
     segments = _segments(slices, _of_days(inputs.idle, days), schedule)
+    focus_runs = _focus_runs(segments, slices, rules)
     scheduled = schedule.select("day", has_schedule=pl.lit(value=True)).unique()
     wide = days.select("day", *KEYS, "has_telemetry")
     for part in (
         scheduled,
         _block_measures(_of_days(inputs.workblocks, days)),
-        _focus_measures(segments, rules),
+        _focus_measures(focus_runs),
         _stay_measures(slices, rules),
         _tool_entropy(slices),
         _after_hours(segments),
@@ -108,8 +118,9 @@ def kpi_daily(
             for name in ("focus_s", "after_hours_s")
         )
     )
-    return _long(
-        zeroed.with_columns(_ratio(measure) for measure in CATALOGUE.values() if measure.denominator)
+    return MeasuredDays(
+        _long(zeroed.with_columns(_ratio(measure) for measure in CATALOGUE.values() if measure.denominator)),
+        _focus_blocks(focus_runs, days),
     )
 
 
@@ -255,16 +266,56 @@ def _block_measures(workblocks: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _focus_measures(segments: pl.DataFrame, rules: KpiRules) -> pl.DataFrame:
+def _focus_runs(segments: pl.DataFrame, slices: pl.DataFrame, rules: KpiRules) -> pl.DataFrame:
+    """Focus blocks: day, since, until (µs), focus_us and the app with most of it (ties by name), in order."""
     interrupted = (pl.col("since") - pl.col("until").shift(1)) > rules.focus_interruption_max_s * _SECOND_US
-    return (
-        segments.filter((pl.col("focus_us") > 0) & ~pl.col("away"))
-        .with_columns(run=(interrupted | _changed("day")).cum_sum())
-        .group_by("run")
-        .agg(pl.col("day").first(), pl.col("focus_us").sum())
+    focused = segments.filter((pl.col("focus_us") > 0) & ~pl.col("away")).with_columns(
+        run=(interrupted | _changed("day")).cum_sum()
+    )
+    runs = (
+        focused.group_by("run")
+        .agg(
+            pl.col("day").first(),
+            pl.col("since").first(),
+            pl.col("until").last(),
+            pl.col("focus_us").sum(),
+        )
         .filter(pl.col("focus_us") >= rules.focus_block_min_s * _SECOND_US)
-        .group_by("day")
-        .agg(focus_blocks=pl.len(), focus_s=pl.col("focus_us").sum() / _SECOND_US)
+    )
+    # Segments are cut where slices begin, so the focus slice that began last is in front.
+    apps = (
+        focused.join(runs.select("run"), on="run", how="semi")
+        .sort("since")
+        .join_asof(
+            slices.filter("in_focus").select("day", "since", "app").sort("since", maintain_order=True),
+            on="since",
+            by="day",
+            strategy="backward",
+            check_sortedness=False,
+        )
+        .group_by("run", "app")
+        .agg(pl.col("focus_us").sum())
+        .sort("focus_us", "app", descending=[True, False])
+        .unique("run", keep="first", maintain_order=True)
+        .select("run", "app")
+    )
+    return runs.join(apps, on="run", how="left").sort("run").drop("run")
+
+
+def _focus_measures(runs: pl.DataFrame) -> pl.DataFrame:
+    return runs.group_by("day").agg(focus_blocks=pl.len(), focus_s=pl.col("focus_us").sum() / _SECOND_US)
+
+
+def _focus_blocks(runs: pl.DataFrame, days: pl.DataFrame) -> pl.DataFrame:
+    return (
+        runs.join(days.select("day", *KEYS), on="day", maintain_order="left")
+        .with_columns(
+            started_at=pl.col("since").cast(TIMESTAMP),
+            ended_at=pl.col("until").cast(TIMESTAMP),
+            duration_s=pl.col("focus_us") / _SECOND_US,
+        )
+        .sort(*KEYS, "started_at")
+        .select(pl.col(c).cast(t) for c, t in GOLD_FOCUS_BLOCKS.schema.items() if c != "run_id")
     )
 
 
