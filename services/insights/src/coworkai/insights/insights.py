@@ -1,0 +1,357 @@
+"""What is worth knowing of a worker's day, ranked (domain, section 5).
+
+    facts of the day ─▶ focus, longest block, switching, changes against their usual, after hours, data gaps
+    own messages     ─▶ blockers, themes, momentum
+
+Measures are facts of workload and tools, and a person is compared with their own past only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date
+from enum import StrEnum
+
+import polars as pl
+
+from coworkai.common.fact_ids import fact_part
+from coworkai.common.tables import GOLD_INSIGHTS
+from coworkai.insights.brief import Statement, StatementKind
+from coworkai.insights.facts import Fact, FactBook, FactKind
+from coworkai.insights.markdown import document
+from coworkai.insights.phrases import Phrase, against_usual, known, number, phrase, pick, statement
+from coworkai.insights.render import render
+
+
+class InsightKind(StrEnum):
+    WORKBLOCK = "workblock"
+    CHAT = "chat"
+
+
+@dataclass(frozen=True, slots=True)
+class InsightRules:
+    """Numbers of the insights. Every one is a named setting with its default."""
+
+    notable_z: float = 2.0
+    """Robust standard deviations from the worker's usual from which a change is worth a line."""
+    notable_change: float = 0.5
+    """Share of the usual from which it is where the past days were all alike, so that there is no z."""
+    after_hours_min_s: float = 900.0
+    long_block_min_s: float = 3_600.0
+    synthetic_min_s: float = 300.0
+    noise_min_s: float = 120.0
+    overlapped_min_s: float = 600.0
+    themes_max: int = 3
+    blockers_max: int = 4
+
+
+DEFAULT_RULES = InsightRules()
+
+
+@dataclass(frozen=True, slots=True)
+class InsightRow:
+    """One insight. `type` is what it is about, with a suffix after a dot where there are several of its sort;
+    `score` how much it matters, comparable within a worker's day."""
+
+    insight_id: str
+    kind: InsightKind
+    type: str
+    statement: Statement
+    score: float
+
+    @property
+    def family(self) -> str:
+        """The type without its suffix."""
+        return self.type.partition(".")[0]
+
+
+CHANGES: Mapping[str, tuple[str, ...]] = {
+    "focus": ("focus_s", "focus_ratio", "focus_blocks"),
+    "active": ("active_s",),
+    "switching": ("context_switches_per_hour", "median_dwell_s"),
+    "after_hours": ("after_hours_s",),
+    "longest_block": ("longest_block_s",),
+    "copying": ("copy_paste_per_hour",),
+}
+"""Measures whose change is worth a line, by topic: of a topic only the one that moved most is told."""
+
+
+def insights_of(book: FactBook, rules: InsightRules = DEFAULT_RULES) -> list[InsightRow]:
+    """Insights of the primary day, workblock before chat, highest score first; ids are stable over runs."""
+    found = [
+        *_focus(book),
+        *_longest_block(book, rules),
+        *_changes(book, rules),
+        *_after_hours(book, rules),
+        *_main_app(book),
+        *_gaps(book, rules),
+        *_blockers(book, rules),
+        *_themes(book, rules),
+        *_chat_momentum(book),
+    ]
+    rows = [
+        InsightRow(_insight_id(book, one), one.kind, one.type, statement(one.states, one.said), one.score)
+        for one in found
+    ]
+    return sorted(rows, key=lambda row: (row.kind is InsightKind.CHAT, -row.score, row.type))
+
+
+def insight_frame(book: FactBook, rows: Iterable[InsightRow], run_id: str) -> pl.DataFrame:
+    """Rows of `gold/insights` of the book's worker and primary day. Raises as `render`."""
+    ranks = dict.fromkeys(InsightKind, 0)
+    records = []
+    for row in rows:
+        ranks[row.kind] += 1
+        records.append(
+            {
+                "tenant_id": book.tenant_id,
+                "date": book.primary,
+                "user_id": book.subject,
+                "insight_id": row.insight_id,
+                "kind": row.kind.value,
+                "type": row.type,
+                "rank": ranks[row.kind],
+                "text": render(row.statement, book),
+                "text_template": row.statement.text_template,
+                "claims": [{"fact_id": c.fact_id, "field": c.field} for c in row.statement.claims],
+                "score": row.score,
+                "run_id": run_id,
+            }
+        )
+    return pl.DataFrame(records, schema=GOLD_INSIGHTS.schema)
+
+
+def insights_markdown(book: FactBook, rows: Iterable[InsightRow], kind: InsightKind) -> str:
+    """The artefact of one kind: a line an insight, best first, and their evidence. Raises as `render`."""
+    said = [(render(row.statement, book), row.statement.claims) for row in rows if row.kind is kind]
+    title = f"{kind.value.capitalize()} insights {book.primary.isoformat()}: {book.subject}"
+    return document(title, [("", said)], nothing="Nothing to report.")
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    type: str
+    said: Phrase
+    score: float
+    kind: InsightKind = InsightKind.WORKBLOCK
+    states: StatementKind = StatementKind.INSIGHT
+
+
+def _insight_id(book: FactBook, found: _Found) -> str:
+    day = book.primary.isoformat()
+    return f"insight:{fact_part(book.subject)}:{day}:{found.kind.value}:{fact_part(found.type)}"
+
+
+def longest(facts: Iterable[Fact]) -> Fact | None:
+    """The first of those with the longest duration."""
+    return max(facts, key=lambda fact: number(fact, "duration_s"), default=None)
+
+
+def previous(book: FactBook, measure: str) -> Fact | None:
+    """The measure on the last day of the window before the primary one that has it."""
+    earlier: list[tuple[date, Fact]] = [
+        (fact.date, fact)
+        for fact in book.of(FactKind.KPI)
+        if fact.measure == measure and fact.date < book.primary and number(fact, "value") > 0
+    ]
+    return max(earlier, key=lambda one: one[0])[1] if earlier else None
+
+
+# ----------------------------------------------------------------------------------------------- workblock
+def _focus(book: FactBook) -> Iterator[_Found]:
+    best = longest(book.of(FactKind.FOCUS, book.primary))
+    if best is None:
+        return
+    said = focus_phrase(best)
+    blocks = book.kpi("focus_blocks")
+    if blocks is not None and number(blocks, "value") > 1:
+        said = phrase("{} stretches of focused work; ", (blocks, "value")) + _longest_of_them(best)
+    yield _Found("focus", said, 2 + min(number(best, "duration_s") / 3_600, 3), states=StatementKind.MOMENTUM)
+
+
+def focus_phrase(best: Fact) -> Phrase:
+    """The longest stretch of focused work."""
+    words = pick(
+        (
+            "your longest stretch of focused work ran {} from {}",
+            "{} of focused work without a break from {}",
+        ),
+        best,
+    )
+    said = phrase(words, (best, "duration_s"), (best, "started_at"))
+    return said + phrase(" in {}", (best, "app")) if known(best, "app") else said
+
+
+def _longest_of_them(best: Fact) -> Phrase:
+    said = phrase("the longest ran {} from {}", (best, "duration_s"), (best, "started_at"))
+    return said + phrase(" in {}", (best, "app")) if known(best, "app") else said
+
+
+def _longest_block(book: FactBook, rules: InsightRules) -> Iterator[_Found]:
+    block = longest(book.of(FactKind.BLOCK, book.primary))
+    if block is None or number(block, "duration_s") < rules.long_block_min_s:
+        return
+    words = pick(
+        (
+            "your longest block of work lasted {} and ended at {}",
+            "the longest block of work ran {}, until {}",
+        ),
+        block,
+    )
+    yield _Found("longest_block", phrase(words, (block, "duration_s"), (block, "ended_at")), 1.0)
+
+
+def _changes(book: FactBook, rules: InsightRules) -> Iterator[_Found]:
+    for topic, measures in CHANGES.items():
+        changed = [found for measure in measures if (found := _change(book, measure, rules)) is not None]
+        if changed:
+            yield max(changed, key=lambda found: found.score)
+        elif topic in {"focus", "active"} and (found := _since(book, measures[0])) is not None:
+            yield found
+        elif topic == "switching" and (value := book.kpi(measures[0])) is not None:
+            usual = book.baseline(measures[0])
+            said = None if usual is None else against_usual(book, value, usual)
+            yield _Found("switching", said or phrase("you changed window or page {}", (value, "value")), 0.8)
+
+
+def _change(book: FactBook, measure: str, rules: InsightRules) -> _Found | None:
+    value, usual = book.kpi(measure), book.baseline(measure)
+    if value is None or usual is None:
+        return None
+    weight = notability(usual, rules)
+    said = against_usual(book, value, usual) if weight else None
+    return None if said is None else _Found(f"change.{measure}", said, weight)
+
+
+def notability(baseline: Fact, rules: InsightRules = DEFAULT_RULES) -> float:
+    """How far the day is from the worker's usual, 0 where it is not worth a line."""
+    z = baseline["z"]
+    if isinstance(z, int | float):
+        return min(abs(z), 6.0) if abs(z) >= rules.notable_z else 0.0
+    return rules.notable_z if abs(number(baseline, "change")) >= rules.notable_change else 0.0
+
+
+def _since(book: FactBook, measure: str) -> _Found | None:
+    """Against the last day, where there is no usual yet."""
+    value, before = book.kpi(measure), previous(book, measure)
+    if value is None or before is None or book.baseline(measure) is not None or not number(value, "value"):
+        return None
+    words = "active time came to {}, after {} on {}"
+    if measure == "focus_s":
+        words = "focused work came to {}, after {} on {}"
+    said = phrase(words, (value, "value"), (before, "value"), (before, "date"))
+    return _Found(f"since.{measure}", said, 1.2)
+
+
+def _after_hours(book: FactBook, rules: InsightRules) -> Iterator[_Found]:
+    value, usual = book.kpi("after_hours_s"), book.baseline("after_hours_s")
+    seconds = number(value, "value")
+    if value is None or seconds < rules.after_hours_min_s:
+        return
+    if usual is not None and notability(usual, rules):
+        return
+    said = phrase("{} of the work was outside your schedule", (value, "value"))
+    yield _Found("after_hours", said, 1.0 + min(seconds / 3_600, 3))
+
+
+def _main_app(book: FactBook) -> Iterator[_Found]:
+    for fact in book.of(FactKind.USAGE, book.primary):
+        if fact["rank"] == 1 and _usage_kind(fact) == "app" and known(fact, "day_share", "name"):
+            words = pick(
+                ("{} of your active time was in {}", "you spent {} of the day's active time in {}"), fact
+            )
+            said = phrase(words, (fact, "day_share"), (fact, "name"))
+            yield _Found("main_app", said, 0.5 + number(fact, "day_share"))
+
+
+def _usage_kind(fact: Fact) -> str:
+    """app, domain or url."""
+    return fact.fact_id.split(":")[3]
+
+
+# ------------------------------------------------------------------------------------------ data gaps
+def _gaps(book: FactBook, rules: InsightRules) -> Iterator[_Found]:
+    for day in book.of(FactKind.DAY, book.primary):
+        for name, said, score in _day_gaps(day, rules):
+            yield _Found(f"gap.{name}", said, score, states=StatementKind.DATA_QUALITY)
+    usual = next(
+        (fact for fact in book.of(FactKind.BASELINE, book.primary) if fact.measure == "active_s"), None
+    )
+    if usual is not None and usual["median"] is None and number(usual, "days") > 0:
+        words = "there is too little history to say what is usual for you: {} so far"
+        yield _Found("gap.history", phrase(words, (usual, "days")), 0.3, states=StatementKind.DATA_QUALITY)
+
+
+def _day_gaps(day: Fact, rules: InsightRules) -> Iterator[tuple[str, Phrase, float]]:
+    if day["is_incomplete"]:
+        yield "incomplete", phrase("the record of {} could not be worked out in full", (day, "date")), 9.0
+    elif day["has_telemetry"] is False:
+        yield "telemetry", phrase("no activity was recorded on {}", (day, "date")), 9.0
+    missing = [half for half, flag in (("start", "is_sod_missing"), ("end", "is_eod_missing")) if day[flag]]
+    if len(missing) == 2 or day["has_manifests"] is False:
+        yield "manifests", phrase("no manifest arrived for {}", (day, "date")), 2.5
+    elif missing:
+        words = f"no {missing[0]}-of-day manifest arrived for {{}}"
+        yield f"{missing[0]}_manifest", phrase(words, (day, "date")), 2.5
+    if number(day, "synthetic_s") >= rules.synthetic_min_s:
+        words = "{} of the day is known from keystrokes alone"
+        yield "synthetic", phrase(words, (day, "synthetic_s")), 0.7
+    if number(day, "noise_s") >= rules.noise_min_s and known(day, "noise_blocks"):
+        words = "{} stretches of work, {} in all, were too short to count"
+        if number(day, "noise_blocks") == 1:
+            words = "{} stretch of work, {} long, was too short to count"
+        yield "noise", phrase(words, (day, "noise_blocks"), (day, "noise_s")), 0.5
+    if number(day, "overlapped_s") >= rules.overlapped_min_s:
+        words = "windows were open on top of each other for {}, which counts once"
+        yield "overlapped", phrase(words, (day, "overlapped_s")), 0.4
+
+
+# ---------------------------------------------------------------------------------------------------- chat
+def _blockers(book: FactBook, rules: InsightRules) -> Iterator[_Found]:
+    blocked = [
+        fact
+        for fact in book.of(FactKind.CHAT, book.primary)
+        if fact["status"] == "blocker" and known(fact, "text", "assistant")
+    ]
+    for place, fact in enumerate(blocked[-rules.blockers_max :], start=1):
+        words = pick(
+            (
+                "you told {} of a blocker: {}",
+                "a blocker, as you put it to {}: {}",
+                "you asked {} about a blocker: {}",
+            ),
+            fact,
+        )
+        said = phrase(words, (fact, "assistant"), (fact, "text"))
+        yield _Found(
+            f"blocker.{place}", said, 4.0 - place / 10, InsightKind.CHAT, states=StatementKind.BLOCKER
+        )
+
+
+def _themes(book: FactBook, rules: InsightRules) -> Iterator[_Found]:
+    chats = next(iter(book.of(FactKind.CHATS, book.primary)), None)
+    themes = [fact for fact in book.of(FactKind.THEME, book.primary) if known(fact, "name", "messages")]
+    for place, fact in enumerate(themes[: rules.themes_max], start=1):
+        said = phrase("{} came up in {} messages", (fact, "name"), (fact, "messages"))
+        total = number(chats, "messages") if place == 1 else 0
+        if chats is not None and total > number(fact, "messages"):
+            words = "{} came up in {} of your {} messages"
+            said = phrase(words, (fact, "name"), (fact, "messages"), (chats, "messages"))
+        score = 1 + min(number(fact, "messages") / 5, 2)
+        yield _Found(f"theme.{place}", said, score, InsightKind.CHAT)
+
+
+def _chat_momentum(book: FactBook) -> Iterator[_Found]:
+    for chats in book.of(FactKind.CHATS, book.primary):
+        if not known(chats, "conversations", "first_at", "last_at") or number(chats, "messages") < 2:
+            continue
+        words = pick(
+            (
+                "your messages run from {} to {}, in {} conversations",
+                "between {} and {} you kept {} conversations going",
+            ),
+            chats,
+        )
+        said = phrase(words, (chats, "first_at"), (chats, "last_at"), (chats, "conversations"))
+        yield _Found("momentum", said, 0.9, InsightKind.CHAT, states=StatementKind.MOMENTUM)
