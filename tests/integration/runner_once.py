@@ -18,7 +18,7 @@ place = Place(
     config=PipelineConfig(lease_ttl_s=float(lease_ttl_s), bronze_days=100_000),
     in_real_time=True,
 )
-while place.control.dirty(ready_only=True):
+while place.dirty(ready_only=True):
     place.pipeline(name).run(TENANT)
     time.sleep(0.05)
 place.close()

@@ -108,7 +108,7 @@ def test_a_runner_paused_past_its_lease_leaves_gold_as_from_scratch(
         assert slow.wait(DEADLINE_S) == 0
     place.process()
 
-    assert place.control.dirty() == []
+    assert place.dirty() == []
     scratch = place.elsewhere(tmp_path / "scratch")
     scratch.process()
     assert same(place.tables(), scratch.tables())

@@ -9,9 +9,11 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from sqlalchemy import create_engine, text
 
-from coworkai.common.control import Capture, Control, DirtyDay, Identity, Stage
+from coworkai.common.control import Capture, Control, DirtyDay, Identity, Lane, Stage
 from coworkai.common.errors import LeaseLost, SettingsError, StorageUnavailable, Terminal
+from coworkai.common.insight_policy import InsightPolicy, Writer
 
 D1, D2, D3 = date(2025, 3, 3), date(2025, 3, 4), date(2025, 3, 5)
 
@@ -25,6 +27,21 @@ class FakeClock:
 
     def advance(self, seconds: float) -> None:
         self.now += timedelta(seconds=seconds)
+
+
+def former(url: str, tenant_id: str, *, fence: int, expires_at: datetime) -> None:
+    """The table of leases of before there were lanes, with one row."""
+    engine = create_engine(url.replace("postgresql://", "postgresql+psycopg://"))
+    with engine.begin() as connection:
+        connection.execute(
+            text(
+                "CREATE TABLE leases (tenant_id VARCHAR(63) PRIMARY KEY, holder VARCHAR(256) NOT NULL,"
+                " fence BIGINT NOT NULL, expires_at BIGINT NOT NULL)"
+            )
+        )
+        row = {"t": tenant_id, "f": fence, "e": int(expires_at.timestamp() * 1_000_000)}
+        connection.execute(text("INSERT INTO leases VALUES (:t, 'a', :f, :e)"), row)
+    engine.dispose()
 
 
 class ControlContract:
@@ -190,6 +207,58 @@ class ControlContract:
             list(pool.map(lambda _: control.mark_dirty("acme", Stage.SILVER, [D1, D2, D3]), range(24)))
         assert [day.mark for day in control.dirty()] == [24, 24, 24]
 
+    # ---------------------------------------------------------------------------------- planned days
+    def test_a_planned_day_becomes_dirty_when_its_time_has_come_and_once(
+        self, control: Control, clock: FakeClock
+    ) -> None:
+        soon, later = clock.now + timedelta(hours=1), clock.now + timedelta(hours=9)
+        for _ in range(2):
+            control.plan("acme", Stage.STAGE2, [D1, D2], soon)
+        control.plan("acme", Stage.STAGE2, [D1], later)
+        control.plan("globex", Stage.STAGE2, [], soon)
+        assert control.mark_due(Stage.STAGE2) == 0
+        assert control.dirty() == []
+        clock.advance(3600)
+        assert control.mark_due(Stage.STAGE2) == 2
+        assert control.mark_due(Stage.STAGE2) == 0
+        assert [(day.stage, day.date, day.mark) for day in control.dirty()] == [
+            (Stage.STAGE2, D1, 1),
+            (Stage.STAGE2, D2, 1),
+        ]
+        assert control.planned(Stage.STAGE2, "acme") == [(D1, later)]
+        clock.advance(8 * 3600)
+        assert control.mark_due(Stage.STAGE2) == 1
+        assert [day.mark for day in control.dirty(Stage.STAGE2)] == [2, 1]
+
+    def test_of_many_threads_one_finds_a_planned_day(self, control: Control, clock: FakeClock) -> None:
+        control.plan("acme", Stage.STAGE2, [D1, D2, D3], clock.now)
+        with ThreadPoolExecutor(8) as pool:
+            assert sum(pool.map(lambda _: control.mark_due(Stage.STAGE2), range(8))) == 3
+        assert [day.mark for day in control.dirty()] == [1, 1, 1]
+
+    def test_dirty_days_of_some_stages_leave_out_the_others(self, control: Control) -> None:
+        for stage in Stage:
+            control.mark_dirty("acme", stage, [D1])
+        runner = [Stage.SILVER, Stage.STAGE1]
+        assert [day.stage for day in control.dirty(runner)] == runner
+
+    # ------------------------------------------------------------------------------- insight policies
+    def test_a_tenant_without_an_insight_policy_has_the_deterministic_writer(self, control: Control) -> None:
+        control.put_tenant("acme")
+        assert control.insight_policy("acme") == InsightPolicy()
+        assert control.insight_policy("acme").writer is Writer.DETERMINISTIC
+
+    def test_an_insight_policy_is_kept_and_changed(self, control: Control) -> None:
+        control.put_tenant("acme")
+        policy = InsightPolicy(Writer.OPENAI, model="m", base_url="http://127.0.0.1:1/v1", brief_days=3)
+        control.put_insight_policy("acme", InsightPolicy(brief_days=5))
+        control.put_insight_policy("acme", policy)
+        assert control.insight_policy("acme") == policy
+
+    def test_a_tenant_that_does_not_exist_has_no_insight_policy(self, control: Control) -> None:
+        with pytest.raises(Terminal, match="no such tenant"):
+            control.put_insight_policy("nobody", InsightPolicy())
+
     # ----------------------------------------------------------------------------------------- leases
     def test_a_held_lease_is_given_to_nobody_else(self, control: Control, clock: FakeClock) -> None:
         assert control.lease("acme", "a", 30) is not None
@@ -241,6 +310,33 @@ class ControlContract:
         control.release(lost)
         assert control.dirty() == pinned
         assert control.lease("acme", "c", 30) is None
+
+    def test_each_lane_has_a_lease_and_fences_of_its_own(self, control: Control) -> None:
+        runner = control.lease("acme", "a", 30)
+        assert runner is not None
+        control.release(runner)
+        again = control.lease("acme", "a", 30)
+        insights = control.lease("acme", "a", 30, Lane.INSIGHTS)
+        assert again is not None
+        assert insights is not None
+        assert (again.lane, again.fence) == (Lane.RUNNER, runner.fence + 1)
+        assert (insights.lane, insights.fence) == (Lane.INSIGHTS, runner.fence)
+        control.release(insights)
+        assert control.lease("acme", "b", 30) is None
+        assert control.lease("acme", "b", 30, Lane.INSIGHTS) is not None
+
+    def test_leases_of_before_there_were_lanes_go_on_as_the_runners(
+        self, control: Control, url: str, clock: FakeClock
+    ) -> None:
+        former(url, "acme", fence=7, expires_at=clock.now + timedelta(seconds=5))
+        control.create_schema()
+        assert control.lease("acme", "b", 30) is None
+        clock.advance(6)
+        lease = control.lease("acme", "b", 30)
+        assert lease is not None
+        assert (lease.lane, lease.fence) == (Lane.RUNNER, 8)
+        control.create_schema()
+        assert control.renew(lease, 30).fence == 8
 
     def test_of_many_threads_one_gets_the_lease(self, control: Control) -> None:
         start = threading.Barrier(8)

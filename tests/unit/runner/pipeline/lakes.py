@@ -14,10 +14,10 @@ from tests.factories import TENANT, at, bronze
 
 from coworkai.common.artifacts import ArtifactStore
 from coworkai.common.clock import Clock, utc_now
-from coworkai.common.control import Control, Stage, Tenant
+from coworkai.common.control import Control, DirtyDay, Stage, Tenant
 from coworkai.common.events import Source
 from coworkai.common.lake import TOUCHED, Lake, scan
-from coworkai.common.outputs import Frames
+from coworkai.common.outputs import Frames, stage_of
 from coworkai.common.published import Published, published, read_published
 from coworkai.common.tables import (
     BRONZE_ACTIVITIES,
@@ -30,7 +30,7 @@ from coworkai.common.tables import (
     Table,
 )
 from coworkai.runner.dispatch import Dispatcher
-from coworkai.runner.pipeline import Pipeline, PipelineConfig, Publication
+from coworkai.runner.pipeline import STAGES, Pipeline, PipelineConfig, Publication
 from coworkai.runner.stages import TenantRules
 
 DAY = date(2024, 1, 8)
@@ -117,7 +117,8 @@ class Place:
     # ------------------------------------------------------------------------------------------ reading
     def read(self, table: Table) -> pl.DataFrame:
         """Published rows, sorted by key."""
-        stage = Stage.SILVER if table.layer is Layer.SILVER else Stage.STAGE1
+        stage = stage_of(table)
+        assert stage is not None
         frame = read_published(self.lake, table, TENANT, stage).collect()
         return frame.sort("tenant_id", "date", *table.key)
 
@@ -126,6 +127,10 @@ class Place:
 
     def failures(self) -> pl.DataFrame:
         return scan(self.lake.open(OPS_FAILURES, TENANT), OPS_FAILURES).collect()
+
+    def dirty(self, *, ready_only: bool = False) -> list[DirtyDay]:
+        """Days that the runner has yet to compute."""
+        return self.control.dirty(STAGES, ready_only=ready_only)
 
     def published(self, stage: Stage) -> Published:
         return published(self.lake.open(OPS_RUNS, TENANT), stage)

@@ -9,7 +9,7 @@ from deltalake import write_deltalake
 from tests.factories import TENANT
 from tests.unit.runner.pipeline.lakes import DAY, NEXT, Place, listed, same, two_days, worked
 
-from coworkai.common.control import Stage
+from coworkai.common.control import Lane, Stage
 from coworkai.common.events import Source
 from coworkai.common.lake import scan, stats
 from coworkai.common.tables import (
@@ -50,7 +50,7 @@ def test_compaction_changes_no_row_and_makes_nothing_dirty(place: Place) -> None
     assert same(place.tables(), tables)
     assert place.artifacts() == artifacts
     assert place.process() == []
-    assert place.control.dirty() == []
+    assert place.dirty() == []
 
 
 def test_late_data_after_compaction_and_vacuum_is_computed_like_any_other(place: Place) -> None:
@@ -128,7 +128,8 @@ def test_batches_that_were_computed_anew_are_removed_after_a_while(place: Place)
 
 def test_a_tenant_that_is_being_computed_is_left_alone(place: Place) -> None:
     many_commits(place)
-    place.control.lease(TENANT, "runner", 60)
+    for lane in Lane:
+        place.control.lease(TENANT, "runner", 60, lane)
     assert {one.tenant_id for one in maintenance(place).run()} == {None}
 
 

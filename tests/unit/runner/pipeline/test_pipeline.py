@@ -52,7 +52,7 @@ def test_a_committed_activity_becomes_a_published_workblock(place: Place) -> Non
         1,
     )
     assert place.read(GOLD_ACCOUNTING).select("raw_s", "kept_s", "direct").row(0) == (1800.0, 1800.0, 1)
-    assert place.control.dirty() == []
+    assert place.dirty() == []
 
 
 def test_the_same_day_processed_twice_is_byte_identical(place: Place, tmp_path: Path) -> None:
@@ -74,7 +74,7 @@ def test_what_is_unchanged_is_not_written_again(place: Place) -> None:
     place.control.mark_dirty(TENANT, Stage.STAGE1, [DAY])
     assert place.process() == []
     assert place.runs().height == before
-    assert place.control.dirty() == []
+    assert place.dirty() == []
 
 
 def test_late_data_reopens_the_days_it_touches_and_no_others(place: Place, tmp_path: Path) -> None:
@@ -135,7 +135,7 @@ def test_commits_arriving_while_a_run_computes_are_computed_before_it_lets_go(
     place.dispatcher.mark()
     place.pipeline(rules=with_stages(place.rules, silver=slow)).run(TENANT)
     assert "cy" in place.read(GOLD_WORKBLOCKS)["user_id"].to_list()
-    assert place.control.dirty() == []
+    assert place.dirty() == []
     scratch = place.elsewhere(tmp_path / "scratch")
     scratch.process()
     assert same(place.tables(), scratch.tables())
@@ -153,7 +153,7 @@ def test_one_workers_failure_is_recorded_and_stops_nobody_else(place: Place, sta
     dirty = place.control.dirty(Stage(stage))
     assert dirty
     assert {day.attempts for day in dirty} == {1}
-    assert place.control.dirty(ready_only=True) == []
+    assert place.dirty(ready_only=True) == []
 
 
 def test_a_worker_that_failed_is_computed_when_the_wait_is_over(place: Place, tmp_path: Path) -> None:
@@ -163,7 +163,7 @@ def test_a_worker_that_failed_is_computed_when_the_wait_is_over(place: Place, tm
     place.clock.advance(timedelta(minutes=2))
     place.pipeline().run(TENANT)
     assert set(place.read(GOLD_WORKBLOCKS)["user_id"]) == {"ana", "bo"}
-    assert place.control.dirty() == []
+    assert place.dirty() == []
     scratch = place.elsewhere(tmp_path / "scratch")
     scratch.process()
     assert same(place.tables(), scratch.tables())

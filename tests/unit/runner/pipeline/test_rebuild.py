@@ -62,7 +62,7 @@ def test_a_rebuild_beside_touches_nothing_that_is_published(place: Place, tmp_pa
     assert same(place.tables(), tables)
     assert place.runs().equals(runs)
     assert len(place.told) == told
-    assert place.control.dirty() == []
+    assert place.dirty() == []
 
 
 def test_a_rebuild_in_place_of_what_is_unchanged_publishes_nothing(place: Place) -> None:

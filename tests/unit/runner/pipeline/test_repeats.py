@@ -68,7 +68,7 @@ def test_an_id_sent_again_a_month_away_counts_once_whichever_arrives_first(
     assert place.read(GOLD_WORKBLOCKS)["date"].to_list() == [DAY]
     assert health(place, DAY) == (1, 0)
     assert health(place, FAR) == (0, 1)
-    assert place.control.dirty() == []
+    assert place.dirty() == []
 
 
 def test_published_together_the_smaller_date_stays(place: Place) -> None:

@@ -22,5 +22,5 @@ def test_a_day_with_withheld_keystrokes_beside_activities_is_computed(tmp_path: 
     assert place.read(GOLD_ACCOUNTING).select("user_id", "kept_s", "keystroke_minutes").rows() == [
         ("ana", 1800.0, 0)
     ]
-    assert place.control.dirty() == []
+    assert place.dirty() == []
     place.close()

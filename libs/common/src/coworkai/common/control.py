@@ -1,11 +1,13 @@
-"""The control plane: tenants and their policies, ingest keys, dirty days, log cursors and leases.
+"""The control plane: tenants and their policies, ingest keys, dirty and planned days, log cursors and leases.
 
 One small relational store, SQLite on one machine and PostgreSQL in the cloud, chosen by URL.
 
 Invariants:
 - a log cursor moves in the same transaction as the dirty marks it stands for, and only forward;
 - a mark only ever rises, and a stage clears up to the mark that it pinned: what came meanwhile stays dirty;
-- a lease's fence rises with every new holder, and nobody but the holder of the newest fence clears marks.
+- a planned day becomes a dirty mark in the transaction that forgets the plan;
+- a lease's fence rises with every new holder of its lane, and nobody but the holder of the newest fence
+  clears marks of the lane's stages.
 
 All times are aware UTC. A store that does not answer raises StorageUnavailable.
 """
@@ -18,7 +20,7 @@ import secrets
 import sqlite3
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
@@ -32,6 +34,7 @@ from sqlalchemy import (
     Connection,
     Date,
     Engine,
+    Float,
     ForeignKey,
     Integer,
     LargeBinary,
@@ -42,10 +45,14 @@ from sqlalchemy import (
     TypeDecorator,
     and_,
     create_engine,
+    delete,
     event,
+    inspect,
+    literal,
     make_url,
     select,
     text,
+    true,
     update,
 )
 from sqlalchemy.dialects import postgresql, sqlite
@@ -54,6 +61,7 @@ from sqlalchemy.exc import DBAPIError
 
 from coworkai.common.clock import Clock, utc_now
 from coworkai.common.errors import LeaseLost, SettingsError, StorageUnavailable, Terminal
+from coworkai.common.insight_policy import InsightPolicy, Writer
 
 BUSY_TIMEOUT_S = 30
 FIRST_RETRY = timedelta(minutes=1)
@@ -80,11 +88,24 @@ class Capture(StrEnum):
     OFF = "off"
 
 
+class Lane(StrEnum):
+    """Who computes a tenant: each lane has a lease of its own, so none waits for another's."""
+
+    RUNNER = "runner"
+    INSIGHTS = "insights"
+
+
 class Stage(StrEnum):
-    """A stage of the runner; its dirty dates are UTC event dates for Silver and local dates for stage 1."""
+    """A stage of a tenant; its dirty dates are UTC event dates for Silver and local dates for the others."""
 
     SILVER = "silver"
     STAGE1 = "stage1"
+    STAGE2 = "stage2"
+
+    @property
+    def lane(self) -> Lane:
+        """The lane that computes the stage."""
+        return Lane.INSIGHTS if self is Stage.STAGE2 else Lane.RUNNER
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,9 +135,13 @@ class DirtyDay:
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """The right to compute a tenant until `expires_at`; `fence` orders all holders there ever were."""
+    """The right to compute a tenant's stages of a lane until `expires_at`.
+
+    `fence` orders all holders that the lane ever had.
+    """
 
     tenant_id: str
+    lane: Lane
     holder: str
     fence: int
     expires_at: datetime
@@ -175,14 +200,41 @@ _dirty = Table(
     Column("attempts", Integer, nullable=False),
     Column("not_before", _Instant, nullable=False),
 )
-_leases = Table(
-    "leases",
+_planned = Table(
+    "planned_days",
     metadata,
     Column("tenant_id", String(63), primary_key=True),
+    Column("stage", String(16), primary_key=True),
+    Column("date", Date, primary_key=True),
+    Column("due_at", _Instant, primary_key=True),
+)
+_leases = Table(
+    "lane_leases",
+    metadata,
+    Column("tenant_id", String(63), primary_key=True),
+    Column("lane", String(16), primary_key=True),
     Column("holder", String(256), nullable=False),
     Column("fence", BigInteger, nullable=False),
     Column("expires_at", _Instant, nullable=False),
 )
+_insight_policies = Table(
+    "insight_policies",
+    metadata,
+    Column("tenant_id", ForeignKey(_tenants.c.tenant_id), primary_key=True),
+    Column("writer", String(16), nullable=False),
+    Column("model", String(256)),
+    Column("base_url", String(2048)),
+    Column("endpoint", String(256)),
+    Column("project", String(256)),
+    Column("location", String(64)),
+    Column("brief_days", Integer, nullable=False),
+    Column("context_tokens", Integer, nullable=False),
+    Column("requests_per_minute", Integer, nullable=False),
+    Column("tokens_per_minute", BigInteger, nullable=False),
+    Column("daily_budget_usd", Float, nullable=False),
+)
+_FORMER_LEASES = "leases"
+"""Leases of before there were lanes: all of them the runner's."""
 _accepted_collectors = Table(
     "accepted_collectors",
     metadata,
@@ -207,6 +259,8 @@ class Control:
             if connection.dialect.name == "postgresql":
                 connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _SCHEMA_LOCK})
             metadata.create_all(connection)
+            if inspect(connection).has_table(_FORMER_LEASES):
+                self._adopt_former_leases(connection)
 
     def close(self) -> None:
         self._engine.dispose()
@@ -269,6 +323,26 @@ class Control:
                 )
             ).one()
         return _tenant(row)
+
+    def insight_policy(self, tenant_id: str) -> InsightPolicy:
+        """How the tenant's briefs are written; the defaults where nothing was set."""
+        with self._read() as connection:
+            row = connection.execute(
+                select(_insight_policies).where(_insight_policies.c.tenant_id == tenant_id)
+            ).one_or_none()
+        if row is None:
+            return InsightPolicy()
+        kept = {name: value for name, value in row._mapping.items() if name != "tenant_id"}
+        return InsightPolicy(**{**kept, "writer": Writer(row.writer)})
+
+    def put_insight_policy(self, tenant_id: str, policy: InsightPolicy) -> None:
+        """Raises Terminal when there is no such tenant."""
+        if self.tenant(tenant_id) is None:
+            raise Terminal("no such tenant", remedy="create the tenant first")
+        values = {**asdict(policy), "writer": policy.writer.value}
+        statement = self._insert(_insight_policies).values(tenant_id=tenant_id, **values)
+        with self._write() as connection:
+            connection.execute(statement.on_conflict_do_update(index_elements=["tenant_id"], set_=values))
 
     # ------------------------------------------------------------------------------------ ingest keys
     def create_ingest_key(self, tenant_id: str) -> str:
@@ -368,13 +442,55 @@ class Control:
         with self._write() as connection:
             self._mark(connection, tenant_id, stage, dates)
 
+    def plan(self, tenant_id: str, stage: Stage, dates: Collection[date], due_at: datetime) -> None:
+        """Have dates computed again at a time; one date may be planned for several times."""
+        rows = [
+            {"tenant_id": tenant_id, "stage": stage.value, "date": day, "due_at": due_at}
+            for day in sorted(set(dates))
+        ]
+        if rows:
+            with self._write() as connection:
+                connection.execute(self._insert(_planned).on_conflict_do_nothing(), rows)
+
+    def planned(self, stage: Stage, tenant_id: str) -> list[tuple[date, datetime]]:
+        """Dates of the tenant that are to be computed again, and when; by time."""
+        statement = (
+            select(_planned.c.date, _planned.c.due_at)
+            .where(_planned.c.stage == stage.value, _planned.c.tenant_id == tenant_id)
+            .order_by("due_at", "date")
+        )
+        with self._read() as connection:
+            return [(row.date, row.due_at) for row in connection.execute(statement)]
+
+    def mark_due(self, stage: Stage) -> int:
+        """Mark the dates of the stage dirty whose time has come, and forget their plans; how many."""
+        due = and_(_planned.c.stage == stage.value, _planned.c.due_at <= self._clock())
+        with self._read() as connection:
+            if connection.execute(select(_planned.c.date).where(due).limit(1)).first() is None:
+                return 0
+        with self._write() as connection:
+            rows = connection.execute(
+                delete(_planned).where(due).returning(_planned.c.tenant_id, _planned.c.date)
+            )
+            dates: dict[str, set[date]] = {}
+            for tenant_id, day in rows:
+                dates.setdefault(tenant_id, set()).add(day)
+            for tenant_id in sorted(dates):
+                self._mark(connection, tenant_id, stage, dates[tenant_id])
+        return sum(len(days) for days in dates.values())
+
     def dirty(
-        self, stage: Stage | None = None, tenant_id: str | None = None, *, ready_only: bool = False
+        self,
+        stage: Stage | Collection[Stage] | None = None,
+        tenant_id: str | None = None,
+        *,
+        ready_only: bool = False,
     ) -> list[DirtyDay]:
         """Dirty dates by tenant, stage and date; with `ready_only` none that waits after a failure."""
         wanted = [_dirty.c.mark > _dirty.c.done]
         if stage is not None:
-            wanted.append(_dirty.c.stage == stage.value)
+            stages = [stage] if isinstance(stage, Stage) else stage
+            wanted.append(_dirty.c.stage.in_(one.value for one in stages))
         if tenant_id is not None:
             wanted.append(_dirty.c.tenant_id == tenant_id)
         if ready_only:
@@ -417,16 +533,16 @@ class Control:
                 self._mark(connection, lease.tenant_id, next_stage, next_dates)
 
     # ----------------------------------------------------------------------------------------- leases
-    def lease(self, tenant_id: str, holder: str, ttl_s: float) -> Lease | None:
-        """The tenant's lease with a new, higher fence; None while anybody holds it."""
+    def lease(self, tenant_id: str, holder: str, ttl_s: float, lane: Lane = Lane.RUNNER) -> Lease | None:
+        """The tenant's lease of the lane with a new, higher fence; None while anybody holds it."""
         now = self._clock()
         expires_at = now + timedelta(seconds=ttl_s)
         fresh = {"holder": holder, "expires_at": expires_at}
         statement = (
             self._insert(_leases)
-            .values(tenant_id=tenant_id, fence=1, **fresh)
+            .values(tenant_id=tenant_id, lane=lane.value, fence=1, **fresh)
             .on_conflict_do_update(
-                index_elements=["tenant_id"],
+                index_elements=["tenant_id", "lane"],
                 set_={**fresh, "fence": _leases.c.fence + 1},
                 where=_leases.c.expires_at <= now,
             )
@@ -434,7 +550,7 @@ class Control:
         )
         with self._write() as connection:
             fence = connection.scalar(statement)
-        return None if fence is None else Lease(tenant_id, holder, fence, expires_at)
+        return None if fence is None else Lease(tenant_id, lane, holder, fence, expires_at)
 
     def renew(self, lease: Lease, ttl_s: float) -> Lease:
         """The same lease for longer; an expired one too, as long as nobody has taken it.
@@ -444,18 +560,14 @@ class Control:
         expires_at = self._clock() + timedelta(seconds=ttl_s)
         with self._write() as connection:
             self._hold(connection, lease)
-            connection.execute(
-                update(_leases).where(_leases.c.tenant_id == lease.tenant_id).values(expires_at=expires_at)
-            )
-        return Lease(lease.tenant_id, lease.holder, lease.fence, expires_at)
+            connection.execute(update(_leases).where(*_of(lease)).values(expires_at=expires_at))
+        return replace(lease, expires_at=expires_at)
 
     def release(self, lease: Lease) -> None:
         """Give the lease back; a lost one is left to its new holder."""
         with self._write() as connection:
             connection.execute(
-                update(_leases)
-                .where(_leases.c.tenant_id == lease.tenant_id, _leases.c.fence == lease.fence)
-                .values(expires_at=_EPOCH)
+                update(_leases).where(*_of(lease), _leases.c.fence == lease.fence).values(expires_at=_EPOCH)
             )
 
     # --------------------------------------------------------------------------------------- plumbing
@@ -491,12 +603,21 @@ class Control:
                 rows,
             )
 
+    def _adopt_former_leases(self, connection: Connection) -> None:
+        """Go on with the fences there were, which order what has been published; then drop their table."""
+        kept = [column for column in _leases.columns if column.name != "lane"]
+        former = Table(_FORMER_LEASES, MetaData(), *(Column(each.name, each.type) for each in kept))
+        names = ["tenant_id", "holder", "fence", "expires_at", "lane"]
+        theirs = select(*(former.c[name] for name in names[:-1]), literal(Lane.RUNNER.value))
+        connection.execute(
+            self._insert(_leases).from_select(names, theirs.where(true())).on_conflict_do_nothing()
+        )
+        former.drop(connection)
+
     @staticmethod
     def _hold(connection: Connection, lease: Lease) -> None:
         """Lock the lease's row; raise LeaseLost unless its fence is still ours."""
-        fence = connection.scalar(
-            select(_leases.c.fence).where(_leases.c.tenant_id == lease.tenant_id).with_for_update()
-        )
+        fence = connection.scalar(select(_leases.c.fence).where(*_of(lease)).with_for_update())
         if fence != lease.fence:
             raise LeaseLost("another runner holds the tenant's lease")
 
@@ -554,6 +675,10 @@ def _begin_sqlite(connection: Connection) -> None:
     # A writer takes the write lock first, where it waits its turn; taken later, it would fail at once.
     write = connection.get_execution_options().get("coworkai_write", False)
     connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+
+
+def _of(lease: Lease) -> tuple[Any, ...]:
+    return _leases.c.tenant_id == lease.tenant_id, _leases.c.lane == lease.lane.value
 
 
 def _is(day: DirtyDay) -> tuple[Any, ...]:

@@ -4,7 +4,8 @@ folder, `gs://` or `s3://`.
 Invariants:
 - every table is created with protocol reader 1 / writer 2 and the properties below, whoever is first;
 - a tenant's table is written from the version it was opened at: whoever was faster makes the commit fail, and
-  nothing is retried on top of a version that was not read;
+  nothing is retried on top of a version that was not read. Only rows that are added to a table of several
+  lanes go beside those of other lanes; a commit of the same lane makes them fail too;
 - what delta-rs says about a failed write can hold rows, so it is never chained to an error of ours.
 """
 
@@ -23,11 +24,13 @@ from deltalake import CommitProperties, DeltaTable, Transaction, WriterPropertie
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 from deltalake.transaction import AddAction, RemoveAction
 
+from coworkai.common.control import Lane
 from coworkai.common.errors import LeaseLost, StorageUnavailable
 from coworkai.common.tables import Table
 
 CHECKPOINT_INTERVAL = 10
-WRITER_APP_ID = "runner"
+SHARED_RETRIES = 100
+"""How many commits of other lanes one that adds rows may find in its place."""
 TOUCHED = "coworkai.touched"
 """Commit metadata of Bronze: JSON object of tenant to the event dates its rows fall on."""
 COMPACT_FROM_FILES = 8
@@ -232,7 +235,13 @@ def _touched_by_rows(delta: DeltaTable, table: Table) -> dict[str, frozenset[dat
 
 # --------------------------------------------------------------------------------------------- writing
 def replace_partitions(
-    delta: DeltaTable, table: Table, frame: pl.DataFrame, dates: Collection[date], *, fence: int
+    delta: DeltaTable,
+    table: Table,
+    frame: pl.DataFrame,
+    dates: Collection[date],
+    *,
+    fence: int,
+    lane: Lane = Lane.RUNNER,
 ) -> int:
     """Replace the partitions of `dates` with `frame`, in one commit; the new version.
 
@@ -251,7 +260,7 @@ def replace_partitions(
             mode="overwrite",
             predicate=where,
             writer_properties=_WRITER,
-            commit_properties=_fenced(fence),
+            commit_properties=_fenced(fence, lane),
         )
     return delta.version()
 
@@ -268,7 +277,13 @@ class WrittenFile:
 
 
 def replace_with_files(
-    delta: DeltaTable, table: Table, files: Collection[WrittenFile], dates: Collection[date], *, fence: int
+    delta: DeltaTable,
+    table: Table,
+    files: Collection[WrittenFile],
+    dates: Collection[date],
+    *,
+    fence: int,
+    lane: Lane = Lane.RUNNER,
 ) -> int:
     """Replace the partitions of `dates` with files that are there already, in one commit; the new version.
 
@@ -295,7 +310,7 @@ def replace_with_files(
             schema=table.arrow_schema,
             partition_by=list(table.partition_by),
             partition_filters=[(day, "in", sorted(value.isoformat() for value in set(dates)))],
-            commit_properties=_fenced(fence),
+            commit_properties=_fenced(fence, lane),
         )
         # Unlike other writes this one leaves the held table where it was: one commit behind its own.
         delta.load_as_version(delta.version() + 1)
@@ -308,11 +323,15 @@ def append(
     frame: pl.DataFrame,
     *,
     fence: int,
+    lane: Lane = Lane.RUNNER,
+    shared: bool = False,
     touched: Mapping[str, Collection[date]] | None = None,
 ) -> int:
-    """Append rows to a table of one writer, in one commit; the new version. Raises as `replace_partitions`.
+    """Append rows in one commit; the new version. Raises as `replace_partitions`.
 
-    `touched`: in Bronze, the dates that got rows by tenant, for `changes` to tell of.
+    `shared`: other lanes write the table too; their commits since `delta` was opened are kept beside, only
+    one of this lane raises LeaseLost. `touched`: in Bronze, the dates that got rows by tenant, for `changes`
+    to tell of.
     """
     with _writing(table):
         write_deltalake(
@@ -320,15 +339,17 @@ def append(
             frame.select(table.schema.names()).to_arrow().cast(table.arrow_schema),
             mode="append",
             writer_properties=_WRITER,
-            commit_properties=_fenced(fence, None if touched is None else touched_metadata(touched)),
+            commit_properties=_fenced(
+                fence, lane, None if touched is None else touched_metadata(touched), shared=shared
+            ),
         )
     return delta.version()
 
 
-def restore(delta: DeltaTable, table: Table, version: int, *, fence: int) -> int:
+def restore(delta: DeltaTable, table: Table, version: int, *, fence: int, lane: Lane = Lane.RUNNER) -> int:
     """Undo what came after `version`, as a new commit; the new version. Raises as `replace_partitions`."""
     with _writing(table):
-        delta.restore(version, commit_properties=_fenced(fence))
+        delta.restore(version, commit_properties=_fenced(fence, lane))
     return delta.version()
 
 
@@ -337,10 +358,13 @@ def touched_metadata(touched: Mapping[str, Collection[date]]) -> dict[str, str]:
     return {TOUCHED: json.dumps({tenant: sorted(map(str, touched[tenant])) for tenant in sorted(touched)})}
 
 
-def _fenced(fence: int, metadata: dict[str, str] | None = None) -> CommitProperties:
+def _fenced(
+    fence: int, lane: Lane, metadata: dict[str, str] | None = None, *, shared: bool = False
+) -> CommitProperties:
+    # Two commits with one app id conflict, however often the later one is tried.
     return CommitProperties(
-        max_commit_retries=0,
-        app_transactions=[Transaction(WRITER_APP_ID, fence)],
+        max_commit_retries=SHARED_RETRIES if shared else 0,
+        app_transactions=[Transaction(lane.value, fence)],
         custom_metadata=metadata,
     )
 
@@ -357,12 +381,18 @@ def _writing(table: Table) -> Iterator[None]:
 
 # --------------------------------------------------------------------------------------------- maintenance
 def compact(
-    delta: DeltaTable, table: Table, *, fence: int | None = None, from_files: int = COMPACT_FROM_FILES
+    delta: DeltaTable,
+    table: Table,
+    *,
+    fence: int | None = None,
+    lane: Lane = Lane.RUNNER,
+    shared: bool = False,
+    from_files: int = COMPACT_FROM_FILES,
 ) -> int:
     """Merge the small files of partitions that have `from_files` or more; how many files fewer there are.
 
-    With `fence` a commit of anybody else since `delta` was opened wins (LeaseLost); without, appends that
-    come meanwhile are kept beside.
+    With `fence` a commit of anybody else since `delta` was opened wins (LeaseLost), of this lane only when
+    `shared`; without, appends that come meanwhile are kept beside.
     """
     day = table.partition_by[0]
     before = partitions(delta, table)
@@ -373,7 +403,7 @@ def compact(
                 partition_filters=[(day, "=", value.isoformat())],
                 target_size=TARGET_FILE_BYTES,
                 writer_properties=_WRITER,
-                commit_properties=None if fence is None else _fenced(fence),
+                commit_properties=None if fence is None else _fenced(fence, lane, shared=shared),
             )
     after = partitions(delta, table)
     return sum(before[value].files - after[value].files for value in crowded)

@@ -4,7 +4,8 @@ Invariants:
 - all tables are opened before anything is computed and not refreshed, so a commit of anybody else in between
   makes this run's commits fail, and the run is discarded;
 - a run starts from what was published: commits that another left behind without publishing are undone first;
-- the rows in `ops/runs` are the last commit.
+- the rows in `ops/runs` are the last commit. That table and `ops/failures` have rows of every lane: those
+  of another are kept beside, a commit of the same lane makes this run's fail as in the others.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from datetime import date, datetime
 import polars as pl
 from deltalake import DeltaTable
 
-from coworkai.common.control import Stage
+from coworkai.common.control import Lane, Stage
 from coworkai.common.lake import (
     Lake,
     WrittenFile,
@@ -32,6 +33,7 @@ from coworkai.common.published import PARTIAL, SUCCEEDED, Published, published
 from coworkai.common.tables import (
     OPS_FAILURES,
     OPS_RUNS,
+    STAGE2_TABLES,
     TIMESTAMP,
     VERSIONS,
     Layer,
@@ -41,8 +43,15 @@ from coworkai.common.tables import (
 
 TABLES: Mapping[Stage, tuple[Table, ...]] = {
     Stage.SILVER: of_layer(Layer.SILVER),
-    Stage.STAGE1: of_layer(Layer.GOLD),
+    Stage.STAGE1: tuple(table for table in of_layer(Layer.GOLD) if table not in STAGE2_TABLES),
+    Stage.STAGE2: STAGE2_TABLES,
 }
+"""The tables that a stage writes; nobody else writes them. `ops/` has the rows of all stages."""
+
+
+def stage_of(table: Table) -> Stage | None:
+    """The stage that writes the table; None for Bronze and ops."""
+    return next((stage for stage, tables in TABLES.items() if table in tables), None)
 
 
 Frames = Mapping[str, pl.DataFrame]
@@ -126,11 +135,19 @@ class Outputs:
         """
         runs = lake.open(OPS_RUNS, tenant_id)
         before = published(runs, stage)
-        deltas = {
-            table.id: _as_published(lake, table, tenant_id, before.version(table), fence)
-            for table in TABLES[stage]
-        }
+        deltas = {table.id: lake.open(table, tenant_id) for table in TABLES[stage]}
+        for table in TABLES[stage]:
+            delta, version = deltas[table.id], before.version(table)
+            if delta.version() == version:
+                continue
+            visible = lake.open(table, tenant_id, version=version)
+            if set(visible.file_uris()) != set(delta.file_uris()):
+                restore(delta, table, version, fence=fence, lane=stage.lane)
         return cls(tenant_id, stage, fence, before, deltas, runs, lake.open(OPS_FAILURES, tenant_id))
+
+    @property
+    def lane(self) -> Lane:
+        return self.stage.lane
 
     @property
     def versions(self) -> dict[str, int]:
@@ -169,21 +186,26 @@ class Outputs:
     def replace(self, table: Table, frame: pl.DataFrame, dates: Collection[date]) -> None:
         """Replace the partitions of `dates`. Raises LeaseLost or StorageUnavailable; the run is over then."""
         if dates:
-            replace_partitions(self.deltas[table.id], table, frame, dates, fence=self.fence)
+            replace_partitions(self.deltas[table.id], table, frame, dates, fence=self.fence, lane=self.lane)
 
     def replace_with_files(
         self, table: Table, files: Collection[WrittenFile], dates: Collection[date]
     ) -> None:
         """Replace the partitions of `dates` with files of another engine. Raises as `replace`."""
         if dates:
-            replace_with_files(self.deltas[table.id], table, files, dates, fence=self.fence)
+            replace_with_files(self.deltas[table.id], table, files, dates, fence=self.fence, lane=self.lane)
+
+    def append(self, table: Table, frame: pl.DataFrame) -> None:
+        """Add rows. Raises as `replace`."""
+        if not frame.is_empty():
+            append(self.deltas[table.id], table, frame, fence=self.fence, lane=self.lane)
 
     def publish(self, runs: Sequence[Run], facts: Facts) -> None:
         """Record failures, then publish the runs. Raises as `replace`."""
         failed = _failure_rows(self.tenant_id, self.stage, runs, facts)
         if not failed.is_empty():
-            append(self.failures, OPS_FAILURES, failed, fence=self.fence)
-        append(self.runs, OPS_RUNS, self._run_rows(runs, facts), fence=self.fence)
+            append(self.failures, OPS_FAILURES, failed, fence=self.fence, lane=self.lane, shared=True)
+        self._append_runs(self._run_rows(runs, facts))
 
     def publish_again(self, finished_at: datetime) -> None:
         """Publish the tables as they are after maintenance: the same rows, at their new versions.
@@ -202,7 +224,10 @@ class Outputs:
             fence=pl.lit(self.fence, pl.Int64),
             output_versions=pl.Series([_versions(self.versions)], dtype=VERSIONS),
         )
-        append(self.runs, OPS_RUNS, again, fence=self.fence)
+        self._append_runs(again)
+
+    def _append_runs(self, rows: pl.DataFrame) -> None:
+        append(self.runs, OPS_RUNS, rows, fence=self.fence, lane=self.lane, shared=True)
 
     def _run_rows(self, runs: Sequence[Run], facts: Facts) -> pl.DataFrame:
         inputs, outputs = _versions(facts.input_versions), _versions(self.versions)
@@ -233,16 +258,6 @@ class Outputs:
             ],
             schema=OPS_RUNS.schema,
         )
-
-
-def _as_published(lake: Lake, table: Table, tenant_id: str, version: int, fence: int) -> DeltaTable:
-    delta = lake.open(table, tenant_id)
-    if delta.version() == version:
-        return delta
-    visible = lake.open(table, tenant_id, version=version)
-    if set(visible.file_uris()) != set(delta.file_uris()):
-        restore(delta, table, version, fence=fence)
-    return delta
 
 
 def _versions(versions: Mapping[str, int]) -> list[dict[str, str | int]]:

@@ -553,7 +553,11 @@ GOLD_FOCUS_BLOCKS = _tenant_table(
     _USER,
     _c("started_at", TIMESTAMP, "start"),
     _c("ended_at", TIMESTAMP, "end, exclusive"),
-    _c("duration_s", pl.Float64, "evidence in apps and domains of focus categories; interruptions are not in it"),
+    _c(
+        "duration_s",
+        pl.Float64,
+        "evidence in apps and domains of focus categories; interruptions are not in it",
+    ),
     _c("app", pl.String, "normalised name of the app with most of it; ties by name"),
 )
 GOLD_KPI_GROUPS = _tenant_table(
@@ -605,6 +609,32 @@ GOLD_INSIGHTS = _tenant_table(
     _p("claims", CLAIMS, "facts and fields that stand in those places, in order"),
     _c("score", pl.Float64, "how much it matters that day; comparable within a worker's day only"),
 )
+COMPONENTS = pl.List(
+    pl.Struct(
+        {
+            "date": pl.Date,
+            "component": pl.String,
+            "status": pl.String,
+            "tokens": pl.Int64,
+            "reason": pl.String,
+        }
+    )
+)
+GOLD_TOKEN_CONTEXTS = _tenant_table(
+    Layer.GOLD,
+    "token_contexts",
+    "Consolidated contexts that briefs were written from: what fitted into the token budget, what did not.",
+    ("user_id", "context_id"),
+    _USER,
+    _c("context_id", pl.String, "digest of the context's text"),
+    _c("start_date", pl.Date, "first day of its window"),
+    _c("end_date", pl.Date, "last day of its window, the primary one"),
+    _c("token_budget", pl.Int64, "tokens that it may have"),
+    _c("tokens", pl.Int64, "tokens of the whole text; never more than the budget"),
+    _c("tokenizer", pl.String, "what counted them"),
+    _c("provider_tokens", pl.Int64, "the same text by the model's provider; null where it was not asked"),
+    _c("components", COMPONENTS, "each day's: included, truncated, skipped or missing, tokens, and why"),
+)
 GOLD_BRIEFS = _tenant_table(
     Layer.GOLD,
     "briefs",
@@ -640,7 +670,7 @@ OPS_RUNS = Table(
         _TENANT,
         _c("date", pl.Date, "UTC date the run finished; partition"),
         _c("run_id", pl.String, "digest of stage, tenant, days, input rows and rules version"),
-        _c("stage", pl.String, "silver or stage1"),
+        _c("stage", pl.String, "silver, stage1 or stage2"),
         _c("days", pl.List(pl.Date), "local dates computed"),
         _c("input_versions", VERSIONS, "Delta versions read"),
         _c("output_versions", VERSIONS, "every output table's version after the run: the published vector"),
@@ -648,7 +678,7 @@ OPS_RUNS = Table(
         _c("rules_version", pl.String, "version of the rules"),
         _c("fence", pl.Int64, "fence token of the lease"),
         _c("counts", COUNTS, "rows in and out by table"),
-        _c("raw_us", pl.Int64, "accounting: raw microseconds"),
+        _c("raw_us", pl.Int64, "accounting: raw microseconds; 0 for stage2, which adds nothing up"),
         _c("kept_us", pl.Int64, "accounting: kept"),
         _c("overlapped_us", pl.Int64, "accounting: overlapped"),
         _c("failures", pl.Int64, "workers that failed"),
@@ -667,7 +697,7 @@ OPS_FAILURES = Table(
         _TENANT,
         _DATE,
         _USER,
-        _c("stage", pl.String, "silver or stage1"),
+        _c("stage", pl.String, "silver, stage1 or stage2"),
         _c("run_id", pl.String, "run"),
         _c("error_type", pl.String, "exception class"),
         _c("location", pl.String, "module and line that raised, no values"),
@@ -710,11 +740,18 @@ TABLES: Mapping[str, Table] = MappingProxyType(
             GOLD_FOCUS_BLOCKS,
             GOLD_KPI_GROUPS,
             GOLD_ACCOUNTING,
+            GOLD_INSIGHTS,
+            GOLD_TOKEN_CONTEXTS,
+            GOLD_BRIEFS,
             OPS_RUNS,
             OPS_FAILURES,
         )
     }
 )
+
+
+STAGE2_TABLES = (GOLD_INSIGHTS, GOLD_TOKEN_CONTEXTS, GOLD_BRIEFS)
+"""Gold of the insights service; stage 1 writes the rest."""
 
 
 def of_layer(layer: Layer) -> tuple[Table, ...]:

@@ -36,7 +36,7 @@ from coworkai.common.service import add_health, add_problems
 from coworkai.common.tables import BRONZE_ACTIVITIES
 from coworkai.runner.dispatch import Dispatcher
 from coworkai.runner.maintenance import Maintenance, MaintenancePolicy, TableReport
-from coworkai.runner.pipeline import Pipeline, PipelineConfig, Publication
+from coworkai.runner.pipeline import STAGES, Pipeline, PipelineConfig, Publication
 from coworkai.runner.repeats import Repeats
 from coworkai.runner.settings import RunnerSettings
 from coworkai.runner.stages import TenantRules
@@ -158,7 +158,7 @@ class Runner:
 
     async def _compute_dirty(self) -> SweepReport:
         await self._in_thread(self._dispatcher.mark)
-        dirty = await self._in_thread(lambda: self.control.dirty(ready_only=True))
+        dirty = await self._in_thread(lambda: self.control.dirty(STAGES, ready_only=True))
         tenants = sorted({day.tenant_id for day in dirty})
         results = await asyncio.gather(*(self.compute(one) for one in tenants), return_exceptions=True)
         for tenant_id, result in zip(tenants, results, strict=True):

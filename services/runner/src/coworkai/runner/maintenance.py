@@ -1,8 +1,8 @@
 """Maintenance of the lake: compaction, checkpoints, retention, vacuum.
 
 Invariants:
-- Bronze is compacted beside appends; a tenant's tables under its lease, and the compacted versions are
-  published before anything else may build on them;
+- Bronze is compacted beside appends; a tenant's tables under the lease of the lane that writes them, and the
+  compacted versions are published before anything else may build on them;
 - vacuum never removes a file of a version that is published or younger than the policy's `versions`, so a
   reader that began before keeps reading.
 """
@@ -19,7 +19,7 @@ from deltalake import DeltaTable
 from coworkai.common import lake as delta_lake
 from coworkai.common.artifacts import ArtifactPaths, ArtifactStore
 from coworkai.common.clock import Clock, utc_now
-from coworkai.common.control import Control, Stage
+from coworkai.common.control import Control, Lane, Lease, Stage
 from coworkai.common.errors import LeaseLost
 from coworkai.common.lake import COMPACT_FROM_FILES, Lake, reading, scan
 from coworkai.common.lease import HeldLease
@@ -78,13 +78,14 @@ class Maintenance:
     clock: Clock = utc_now
 
     def run(self) -> list[TableReport]:
-        """Maintain everything once; a tenant that is being computed is left for the next time.
+        """Maintain everything once; what of a tenant is being computed is left for the next time.
 
         Raises StorageUnavailable.
         """
         reports = [self._bronze(table) for table in of_layer(Layer.BRONZE)]
         for tenant in self.control.tenants():
-            reports += self._tenant(tenant.tenant_id)
+            for lane in Lane:
+                reports += self._tenant(tenant.tenant_id, lane)
         return reports
 
     # ------------------------------------------------------------------------------------------ bronze
@@ -105,13 +106,17 @@ class Maintenance:
         )
 
     # ------------------------------------------------------------------------------------------ tenants
-    def _tenant(self, tenant_id: str) -> list[TableReport]:
-        lease = self.control.lease(tenant_id, self.holder, self.policy.lease_ttl_s)
+    def _tenant(self, tenant_id: str, lane: Lane) -> list[TableReport]:
+        """The tables of a lane's stages; what belongs to no stage is the runner's to maintain."""
+        lease = self.control.lease(tenant_id, self.holder, self.policy.lease_ttl_s, lane)
         if lease is None:
             return []
         try:
             with HeldLease(self.control, lease, self.policy.lease_ttl_s) as held:
-                reports = [one for stage in Stage for one in self._stage(held, tenant_id, stage)]
+                stages = [stage for stage in Stage if stage.lane is lane]
+                reports = [one for stage in stages for one in self._stage(held, tenant_id, stage)]
+                if lane is not Lane.RUNNER:
+                    return reports
                 reports += [self._ops(held, tenant_id, table) for table in of_layer(Layer.OPS)]
                 removed = self._artifacts(tenant_id)
                 return [
@@ -126,7 +131,7 @@ class Maintenance:
         """Compact a stage's tables and publish them so, then remove what nobody needs."""
         outputs = Outputs.open(self.lake, tenant_id, stage, held.fence)
         merged = {
-            table.id: self._compact(outputs.deltas[table.id], table, held.fence) for table in TABLES[stage]
+            table.id: self._compact(outputs.deltas[table.id], table, held.lease) for table in TABLES[stage]
         }
         held.check()
         if any(merged.values()):
@@ -143,12 +148,19 @@ class Maintenance:
 
     def _ops(self, held: HeldLease, tenant_id: str, table: Table) -> TableReport:
         delta = self.lake.open(table, tenant_id)
-        merged = self._compact(delta, table, held.fence)
+        merged = self._compact(delta, table, held.lease, shared=True)
         removed = self._tidy(delta, table, delta.version())
         return TableReport(table=table.id, tenant_id=tenant_id, files_merged=merged, files_removed=removed)
 
-    def _compact(self, delta: DeltaTable, table: Table, fence: int | None = None) -> int:
-        return delta_lake.compact(delta, table, fence=fence, from_files=self.policy.compact_from_files)
+    def _compact(
+        self, delta: DeltaTable, table: Table, lease: Lease | None = None, *, shared: bool = False
+    ) -> int:
+        from_files = self.policy.compact_from_files
+        if lease is None:
+            return delta_lake.compact(delta, table, from_files=from_files)
+        return delta_lake.compact(
+            delta, table, fence=lease.fence, lane=lease.lane, shared=shared, from_files=from_files
+        )
 
     def _tidy(self, delta: DeltaTable, table: Table, published_version: int) -> int:
         delta_lake.tidy_log(delta, table)

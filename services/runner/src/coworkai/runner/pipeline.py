@@ -22,7 +22,7 @@ from itertools import groupby
 
 from coworkai.common.artifacts import ArtifactStore
 from coworkai.common.clock import Clock, utc_now
-from coworkai.common.control import Control, DirtyDay, Stage, Tenant
+from coworkai.common.control import Control, DirtyDay, Lane, Stage, Tenant
 from coworkai.common.errors import AccountingError, LeaseLost, NotFound, Transient
 from coworkai.common.lake import Lake
 from coworkai.common.lease import HeldLease
@@ -39,6 +39,8 @@ from coworkai.runner.stages import RULES_VERSION, TenantRules
 log = get_logger(__name__)
 
 CODE_VERSION = distribution_version("coworkai-runner")
+STAGES = tuple(stage for stage in Stage if stage.lane is Lane.RUNNER)
+"""What the runner computes; other lanes have their own services."""
 DAYS_PER_COMMIT = 7
 CONFLICTS_MAX = 5
 
@@ -102,7 +104,7 @@ class Pipeline:
             raise NotFound("no such tenant")
         publications: list[Publication] = []
         conflicts = 0
-        while self.control.dirty(tenant_id=tenant_id, ready_only=True):
+        while self.control.dirty(STAGES, tenant_id, ready_only=True):
             lease = self.control.lease(tenant_id, self.holder, self.config.lease_ttl_s)
             if lease is None:
                 break
@@ -146,7 +148,13 @@ class Pipeline:
             return ()
         with self._waiting_after_failure(held, pinned):
             silver = self.pin_silver(tenant.tenant_id)
-            outcome = self.stage1(held, tenant, silver, [day.date for day in pinned])
+            outcome = self.stage1(
+                held,
+                tenant,
+                silver,
+                [day.date for day in pinned],
+                before_publication=partial(self.control.mark_dirty, tenant.tenant_id, Stage.STAGE2),
+            )
         self.control.finish_stage(
             held.lease,
             [day for day in pinned if day.date not in outcome.failed_days],
@@ -227,9 +235,13 @@ class Pipeline:
         silver: PinnedSilver,
         days: Collection[date],
         *,
+        before_publication: Callable[[Collection[date]], None] = lambda _days: None,
         as_of: str | None = None,
     ) -> Outcome:
-        """Compute Gold and artefacts of the local dates, week by week; publish news. Raises as `silver`."""
+        """Compute Gold and artefacts of the local dates, week by week; publish news.
+
+        `before_publication` is told of the days that stage 2 is to compute. Raises as `silver`.
+        """
         rules, started_at = self.rules_of(tenant), self.clock()
         outputs = Outputs.open(self.lake, tenant.tenant_id, Stage.STAGE1, held.fence)
         names = run_stage1.day_run_ids(silver, days, rules)
@@ -249,6 +261,7 @@ class Pipeline:
                 runs.append(run_stage1.roll_up_week(outputs, silver, week, rules))
                 put_all(self.store, batch_artifacts(silver, gold, rules))
                 held.check()
+                before_publication([day.day for day in computed])
                 self._publish(progress, outputs, runs, self._facts(silver.versions, started_at, as_of))
             self._put_day_artifacts(held, silver, [day for day in week_days if silver.has(day)], rules)
         return progress.outcome()

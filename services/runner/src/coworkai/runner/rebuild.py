@@ -6,7 +6,7 @@ is unchanged. Beside, it writes the same tables and artefacts under another root
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 
@@ -62,11 +62,24 @@ def rebuild(
     lease = pipeline.control.lease(tenant_id, pipeline.holder, pipeline.config.lease_ttl_s)
     if lease is None:
         raise Overloaded("a runner computes the tenant at this moment", remedy="try again in a minute")
+
+    def reopen_briefs(changed: Collection[date]) -> None:
+        # What is written beside has no briefs here.
+        if beside is None:
+            pipeline.control.mark_dirty(tenant_id, Stage.STAGE2, changed)
+
     label = as_of.isoformat() if isinstance(as_of, datetime) else None if as_of is None else str(as_of)
     with HeldLease(pipeline.control, lease, pipeline.config.lease_ttl_s) as held:
         silver = target.silver(held, tenant, bronze, days, as_of=label)
-        changed = {day for one in silver.publications for day in one.run_ids}
-        gold = target.stage1(held, tenant, target.pin_silver(tenant_id), {*days, *changed}, as_of=label)
+        news = {day for one in silver.publications for day in one.run_ids}
+        gold = target.stage1(
+            held,
+            tenant,
+            target.pin_silver(tenant_id),
+            {*days, *news},
+            before_publication=reopen_briefs,
+            as_of=label,
+        )
     return Rebuilt(
         target.lake.root,
         bronze.versions,

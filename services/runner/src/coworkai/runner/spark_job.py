@@ -47,7 +47,7 @@ from coworkai.runner import run_silver, run_stage1
 from coworkai.runner.artifacts import batch_artifacts, day_artifacts, put_all
 from coworkai.runner.bronze import DATED, PinnedBronze, event_dates
 from coworkai.runner.digests import DayDigests, run_id
-from coworkai.runner.pipeline import CODE_VERSION
+from coworkai.runner.pipeline import CODE_VERSION, STAGES
 from coworkai.runner.run_stage1 import PinnedSilver
 from coworkai.runner.settings import RunnerSettings
 from coworkai.runner.spark import Account, Computed, StageFunction, run_stage, spark_schema
@@ -131,6 +131,7 @@ class Job:
         for day in days:
             gold = {table.id: outputs.read(table, [day]) for table in run_stage1.DAY_TABLES}
             put_all(self.store, batch_artifacts(silver, gold, rules))
+        self.control.mark_dirty(self.tenant.tenant_id, Stage.STAGE2, days)
         self._publish(held, outputs, runs, silver.versions, started_at)
         put_all(self.store, day_artifacts(silver, days, rules))
         return runs
@@ -255,7 +256,7 @@ def run_job(job: Job, stage: Stage, days: Sequence[date], lease_ttl_s: float) ->
 
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("stage", choices=[stage.value for stage in Stage])
+    parser.add_argument("stage", choices=[stage.value for stage in STAGES])
     parser.add_argument("--tenant", required=True)
     parser.add_argument("--from", dest="first", type=date.fromisoformat, required=True, metavar="DATE")
     parser.add_argument("--to", dest="last", type=date.fromisoformat, required=True, metavar="DATE")

@@ -1,0 +1,75 @@
+"""How a tenant's briefs are written: by whom, from how much, and at what cost at most.
+
+Kept in the control store beside the tenant. Secrets are none of it: keys of model servers come from the
+environment of the insights service.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from urllib.parse import urlparse
+
+from coworkai.common.errors import Terminal
+
+BRIEF_DAYS_MAX = 31
+CONTEXT_TOKENS_MIN = 500
+CONTEXT_TOKENS_MAX = 1_000_000
+
+
+class Writer(StrEnum):
+    """Who writes the briefs: the rules alone, or a model held to their facts."""
+
+    DETERMINISTIC = "deterministic"
+    GEMINI = "gemini"
+    """Gemini on Vertex AI."""
+    ENDPOINT = "endpoint"
+    """A self-deployed model behind a Vertex AI Endpoint."""
+    OPENAI = "openai"
+    """Any OpenAI-compatible server."""
+
+
+@dataclass(frozen=True, slots=True)
+class InsightPolicy:
+    """Raises Terminal when a value is out of range, or the writer lacks what it needs.
+
+    `brief_days`: local days of a brief's window. `context_tokens`: the most a consolidated context may have.
+    `requests_per_minute`, `tokens_per_minute`, `daily_budget_usd`: the most that the tenant's model calls may
+    use; the budget is of a UTC day. `base_url` is an OpenAI-compatible server's, `endpoint` a Vertex AI
+    Endpoint's id.
+    """
+
+    writer: Writer = Writer.DETERMINISTIC
+    model: str | None = None
+    base_url: str | None = None
+    endpoint: str | None = None
+    project: str | None = None
+    location: str | None = None
+    brief_days: int = 7
+    context_tokens: int = 16_000
+    requests_per_minute: int = 60
+    tokens_per_minute: int = 200_000
+    daily_budget_usd: float = 5.0
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.brief_days <= BRIEF_DAYS_MAX:
+            raise Terminal(f"brief_days is not between 1 and {BRIEF_DAYS_MAX}")
+        if not CONTEXT_TOKENS_MIN <= self.context_tokens <= CONTEXT_TOKENS_MAX:
+            raise Terminal(f"context_tokens is not between {CONTEXT_TOKENS_MIN} and {CONTEXT_TOKENS_MAX}")
+        if min(self.requests_per_minute, self.tokens_per_minute) < 1 or self.daily_budget_usd < 0:
+            raise Terminal("a limit of model calls is below what makes sense")
+        if missing := [name for name in _NEEDED[self.writer] if not getattr(self, name)]:
+            raise Terminal(
+                f"writer {self.writer.value} needs {', '.join(missing)}",
+                remedy=f"give {' '.join('--' + name.replace('_', '-') for name in missing)}",
+            )
+        if self.base_url is not None and urlparse(self.base_url).scheme not in {"http", "https"}:
+            raise Terminal("base_url is no http:// or https:// address")
+
+
+_NEEDED: dict[Writer, tuple[str, ...]] = {
+    Writer.DETERMINISTIC: (),
+    Writer.GEMINI: ("model", "project", "location"),
+    Writer.ENDPOINT: ("endpoint", "project", "location"),
+    Writer.OPENAI: ("model", "base_url"),
+}
