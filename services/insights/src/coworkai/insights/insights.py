@@ -57,6 +57,7 @@ class InsightRow:
     insight_id: str
     kind: InsightKind
     type: str
+    said: Phrase
     statement: Statement
     score: float
 
@@ -91,7 +92,14 @@ def insights_of(book: FactBook, rules: InsightRules = DEFAULT_RULES) -> list[Ins
         *_chat_momentum(book),
     ]
     rows = [
-        InsightRow(_insight_id(book, one), one.kind, one.type, statement(one.states, one.said), one.score)
+        InsightRow(
+            insight_id=_insight_id(book, one),
+            kind=one.kind,
+            type=one.type,
+            said=one.said,
+            statement=statement(one.states, one.said),
+            score=one.score,
+        )
         for one in found
     ]
     return sorted(rows, key=lambda row: (row.kind is InsightKind.CHAT, -row.score, row.type))
