@@ -44,13 +44,23 @@ class Provider(StrEnum):
     OPENAI = "openai"
 
 
+class AnswerFormat(StrEnum):
+    """What an OpenAI-compatible server can be held to; the prompt asks for JSON of the schema in any case."""
+
+    SCHEMA = "schema"
+    JSON = "json"
+    TEXT = "text"
+
+
 @dataclass(frozen=True, slots=True)
 class ModelSettings:
     """Which model, where, and the bounds of its calls.
 
-    gemini: `project` and `location`, or `base_url` in place of Google's. endpoint: `endpoint` (id or resource
-    name) in `project` and `location`, or at `base_url`. openai: `base_url`, and `api_key` where one is asked
-    for. `timeout_s` bounds one attempt; with `silence_s` replies are streamed, and an attempt also ends when
+    gemini: `project` (and `location`), or an `api_key`. endpoint: `endpoint` (id or resource name) in
+    `project` and `location`. `base_url` takes the place of Google's for both. openai: `base_url`, `api_key`
+    where the server asks for one, and the `answer_format` it knows.
+
+    `timeout_s` bounds one attempt; with `silence_s` replies are streamed, and an attempt also ends when
     nothing comes for so long. Raises SettingsError for what does not go together.
     """
 
@@ -61,6 +71,7 @@ class ModelSettings:
     project: str | None = None
     location: str | None = None
     api_key: str | None = field(default=None, repr=False)
+    answer_format: AnswerFormat = AnswerFormat.SCHEMA
     timeout_s: float = 60
     silence_s: float | None = None
     max_output_tokens: int = 4_096
@@ -70,14 +81,14 @@ class ModelSettings:
 
     def __post_init__(self) -> None:
         needed = {
-            Provider.GEMINI: self.base_url or self.project,
+            Provider.GEMINI: self.project or self.api_key,
             Provider.ENDPOINT: self.endpoint and self.project and self.location,
             Provider.OPENAI: self.base_url,
         }
         if not self.model or not needed[self.provider]:
             raise SettingsError(
                 f"a model of provider {self.provider.value} is not fully named",
-                remedy="gemini needs project; endpoint needs endpoint, project and location; openai base_url",
+                remedy="gemini: project or api_key; endpoint: that, project, location; openai: base_url",
             )
         if self.provider is Provider.ENDPOINT and self.silence_s is not None:
             raise SettingsError("an endpoint's predictions are not streamed", remedy="leave silence_s out")
@@ -267,7 +278,7 @@ class Adapter(Protocol):
     """One provider's library. An attempt has no retries; its time limit is the caller's."""
 
     async def reply(self, prompt: Prompt[A]) -> Reply:
-        """Raises Limited, Unavailable, Rejected."""
+        """Raises Limited, Unavailable, Rejected, and Malformed for what is no reply at all."""
         ...
 
     async def count_tokens(self, text: str) -> int | None:
@@ -333,7 +344,7 @@ class BoundedModel:
 
     def _pause_s(self, attempts: int, error: ModelError) -> float | None:
         """Seconds before the next attempt; None when there is none, or it is too far off to wait for."""
-        if not isinstance(error, Transient) or attempts >= self.settings.attempts:
+        if not isinstance(error, Limited | Unavailable) or attempts >= self.settings.attempts:
             return None
         ceiling_s = min(self.settings.backoff_max_s, self.settings.backoff_s * 2.0 ** (attempts - 1))
         pause_s = ceiling_s * (1 + self.jitter()) / 2
