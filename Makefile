@@ -50,6 +50,7 @@ check: $(VENV)/.dev ## Formatting, lint, strict types, import contracts, generat
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 	@$(BIN)/python -m coworkai.common.schemas --check docs/schemas
+	@$(BIN)/python -m coworkai.insights.schemas --check docs/schemas
 	@$(BIN)/python -m coworkai.common.measures --check docs/kpis.md
 	@$(BIN)/python -m coworkai.local.settings_reference --check docs/settings.md
 
@@ -71,6 +72,7 @@ lock: $(BIN)/python ## Resolve the lock files again
 
 docs: $(VENV)/.dev ## Write the generated documents again
 	@$(BIN)/python -m coworkai.common.schemas docs/schemas
+	@$(BIN)/python -m coworkai.insights.schemas docs/schemas
 	@$(BIN)/python -m coworkai.common.measures docs/kpis.md
 	@$(BIN)/python -m coworkai.local.settings_reference docs/settings.md
 
