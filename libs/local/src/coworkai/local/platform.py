@@ -2,7 +2,8 @@
 
 Invariants: one platform a folder (a lock file says so); no process outlives this one, however it ends (each
 holds the read end of a pipe that only we hold open); a stop loses nothing: the bus stops pushing, each
-service finishes what it has in hand, the bus goes last.
+service finishes what it has in hand, the bus goes last. A service that dies is started again at its own
+address; what it had not acknowledged, the bus brings again.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from typing import IO, Self
 
 import httpx
 
-from coworkai.common.errors import SettingsError, Terminal
+from coworkai.common.errors import SettingsError, Terminal, Transient
 from coworkai.common.settings import ENV_PREFIX
 from coworkai.local import topology
 from coworkai.local.bus.settings import LOCAL_ISSUER
@@ -36,6 +37,10 @@ FIRST_PORT = 8081
 READY_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 20.0
 POLL_S = 0.1
+QUICK_DEATH_S = 60.0
+"""A service that lived less long has died quickly."""
+MAX_QUICK_DEATHS = 5
+FIRST_RESTART_S = 0.25
 
 BUS = "bus"
 MODULES = {
@@ -57,6 +62,20 @@ class ServiceDied(Terminal):
 
 
 @dataclass
+class Restarts:
+    """When to start a service again that keeps dying: later each time, and not for ever."""
+
+    quick_deaths: int = 0
+
+    def after(self, lived_s: float) -> float | None:
+        """Seconds to wait before the next start; None when it has died quickly too often in a row."""
+        self.quick_deaths = self.quick_deaths + 1 if lived_s < QUICK_DEATH_S else 1
+        if self.quick_deaths >= MAX_QUICK_DEATHS:
+            return None
+        return FIRST_RESTART_S * 2.0 ** (self.quick_deaths - 1)
+
+
+@dataclass
 class Service:
     """One process. Its listening socket is made here, so its port is known and taken before it starts."""
 
@@ -64,6 +83,10 @@ class Service:
     log_path: Path
     listener: socket.socket
     process: subprocess.Popen[bytes] | None = None
+    started_at: float = 0.0
+    start_again_at: float | None = None
+    is_coming_back: bool = False
+    restarts: Restarts = field(default_factory=Restarts)
 
     @property
     def url(self) -> str:
@@ -93,17 +116,27 @@ class Service:
                 # A Ctrl-C in the terminal is ours to pass on, in order.
                 start_new_session=True,
             )
+        self.started_at = time.monotonic()
         # Closed here, so that a dead service refuses connections instead of leaving them hanging.
         self.listener.close()
 
+    def start_again(self, environment: Mapping[str, str], lifeline: IO[bytes]) -> None:
+        """Start at the same address. Raises SettingsError while somebody else listens there."""
+        self.listener = _listen(self.name, self.listener_address[1])
+        self.start(environment, lifeline)
+        self.start_again_at, self.is_coming_back = None, True
+
     def check(self) -> None:
         """Raises ServiceDied, saying why, when the process has ended."""
+        if (death := self.death()) is not None:
+            raise ServiceDied(death, remedy=f"see {self.log_path}")
+
+    def death(self) -> str | None:
+        """Why the process has ended; None while it lives."""
         if self.process is None or (code := self.process.poll()) is None:
-            return
+            return None
         how = f"exit code {code}" if code >= 0 else f"signal {signal.Signals(-code).name}"
-        raise ServiceDied(
-            f"{self.name} stopped with {how}{_last_words(self.log_path)}", remedy=f"see {self.log_path}"
-        )
+        return f"{self.name} stopped with {how}{_last_words(self.log_path)}"
 
     def ask_to_stop(self) -> None:
         if self.process is None:
@@ -178,6 +211,51 @@ class Platform:
         """Raises ServiceDied when a service has ended."""
         for service in self._services.values():
             service.check()
+
+    def tend(self, say: Callable[[str], None]) -> None:
+        """Start again what has died, when it is time to, and `say` so; to be called again and again.
+
+        Raises ServiceDied when a service has died quickly too often in a row.
+        """
+        for service in self._services.values():
+            if service.start_again_at is not None:
+                if time.monotonic() >= service.start_again_at:
+                    self._start_again(service, say)
+            elif (death := service.death()) is not None:
+                self._restart_later(service, death, say)
+            elif service.is_coming_back:
+                self._welcome_back(service)
+
+    def _restart_later(self, service: Service, death: str, say: Callable[[str], None]) -> None:
+        wait_s = service.restarts.after(time.monotonic() - service.started_at)
+        service.is_coming_back = False
+        if wait_s is None:
+            raise ServiceDied(
+                f"{death}; it has died {MAX_QUICK_DEATHS} times in a row", remedy=f"see {service.log_path}"
+            )
+        service.start_again_at = time.monotonic() + wait_s
+        say(f"{death}; starting it again in {wait_s:g} s")
+
+    def _start_again(self, service: Service, say: Callable[[str], None]) -> None:
+        assert self._lifeline is not None
+        try:
+            service.start_again(self._service_environment(), self._lifeline[0])
+        except SettingsError as error:
+            service.started_at = time.monotonic()
+            self._restart_later(service, error.message, say)
+
+    def _welcome_back(self, service: Service) -> None:
+        with httpx.Client(timeout=2) as client:
+            if not _is_ready(client, service):
+                return
+        if service.name == BUS:
+            # In its new life it pushes to nobody before it is told to.
+            try:
+                self._subscribe(list(_SERVICES))
+            except Transient:
+                return
+        service.is_coming_back = False
+        self._announce(service.name, service.url)
 
     def connect(self, service: str) -> None:
         """Subscribe a service that was held back. Raises Transient."""

@@ -69,7 +69,8 @@ def up(
 ) -> None:
     """Run the four services and the bus on this machine, until Ctrl-C.
 
-    Data survives a restart. Settings come from COWORKAI_* environment variables.
+    Data survives a restart; a service that dies is started again. Settings come from COWORKAI_* environment
+    variables.
 
     Example: coworkai up --data ./data
     """
@@ -90,12 +91,16 @@ def up(
                 if not control.tenants():
                     out.print(f"No tenant yet: coworkai tenant set acme --data {data}")
                 while True:
-                    platform.check()
+                    platform.tend(_say)
                     time.sleep(CHECK_S)
         except KeyboardInterrupt:
             out.print("Stopped; every message taken is kept.")
         finally:
             control.close()
+
+
+def _say(line: str) -> None:
+    out.print(Text(line), soft_wrap=True)
 
 
 def _announce(name: str, url: str) -> None:
