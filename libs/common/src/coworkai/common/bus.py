@@ -76,7 +76,8 @@ class _Envelope(msgspec.Struct, gc=False):
 _decode_envelope = msgspec.json.Decoder(_Envelope).decode
 _decode_time = msgspec.json.Decoder(datetime).decode
 
-_UNWRAPPED_ID = "x-goog-pubsub-message-id"
+UNWRAPPED_ID = "x-goog-pubsub-message-id"
+"""The header that a push without an envelope is known by."""
 _TRANSPORT_HEADERS = frozenset(
     {
         "accept",
@@ -116,7 +117,7 @@ def decode_push(body: bytes, headers: Mapping[str, str]) -> PushMessage:
     Header names are lower case. Unwrapped, the attributes are the headers that HTTP itself does not use.
     Raises BadEnvelope when the body is no envelope, its data is no base64, or id or publish time is missing.
     """
-    if _UNWRAPPED_ID in headers:
+    if UNWRAPPED_ID in headers:
         return _unwrapped(body, headers)
     try:
         envelope = _decode_envelope(body)
@@ -152,7 +153,7 @@ def _unwrapped(body: bytes, headers: Mapping[str, str]) -> PushMessage:
             for name, value in headers.items()
             if name not in _TRANSPORT_HEADERS and not name.startswith("x-goog-")
         },
-        message_id=headers[_UNWRAPPED_ID],
+        message_id=headers[UNWRAPPED_ID],
         published_at=published_at.astimezone(UTC),
         delivery_attempt=attempt,
         subscription=headers.get("x-goog-pubsub-subscription-name", ""),

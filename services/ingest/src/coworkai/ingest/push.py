@@ -6,12 +6,12 @@ too much in flight, breaker open) and anything unexpected make Pub/Sub deliver a
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
 
-from coworkai.common import observability
+from coworkai.common import bus, observability
 from coworkai.common.bus import BadEnvelope, PushAuth, decode_push
 from coworkai.common.clock import Clock
 from coworkai.common.errors import CoworkError, Overloaded, Terminal, Transient
@@ -27,6 +27,7 @@ ENVELOPE_ROOM = 2
 OUTCOME_HEADER = b"x-coworkai-outcome"
 """Header of an acknowledgement: `received=20, accepted=19, duplicate=1, quarantined=0`."""
 EMPTY = [(b"content-length", b"0")]
+UNWRAPPED_ID = bus.UNWRAPPED_ID.encode()
 SOURCES = {source.value: source for source in Source}
 
 Scope = MutableMapping[str, Any]
@@ -129,32 +130,23 @@ class Push:
             await _acknowledge(send, delivered)
 
     async def _take(self, scope: Scope, receive: Receive) -> Delivered:
-        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+        headers: dict[bytes, bytes] = dict(scope["headers"])
         if self._auth is not None:
-            await self._auth.verify(headers.get("authorization"))
+            await self._auth.verify(headers.get(b"authorization", b"").decode("latin-1"))
         body = await read_body(receive, self._in_flight, self._max_body_bytes)
+        size = len(body)
+        source = SOURCES.get(scope["path"][len(PREFIX) :])
         try:
-            return await self._deliver(scope["path"][len(PREFIX) :], body, headers)
+            try:
+                delivery = _enveloped(source, body, headers)
+            except BadEnvelope:
+                refused = self._unenveloped(source, body)
+                return await self._pipeline.refuse(refused, Rejected(Reason.BAD_ENVELOPE))
+            # The message is a copy; its envelope's memory serves the next one while this waits for a commit.
+            del body
+            return await self._pipeline.deliver(delivery)
         finally:
-            self._in_flight.give_back(len(body))
-
-    async def _deliver(self, name: str, body: bytes, headers: dict[str, str]) -> Delivered:
-        source = SOURCES.get(name)
-        try:
-            message = decode_push(body, headers)
-        except BadEnvelope:
-            return await self._pipeline.refuse(self._unenveloped(source, body), Rejected(Reason.BAD_ENVELOPE))
-        return await self._pipeline.deliver(
-            Delivery(
-                topic=_topic(source),
-                source=source,
-                data=message.data,
-                attributes=message.attributes,
-                message_id=message.message_id,
-                published_at=message.published_at,
-                is_first_attempt=message.delivery_attempt <= 1,
-            )
-        )
+            self._in_flight.give_back(size)
 
     def _unenveloped(self, source: Source | None, body: bytes) -> Delivery:
         # Nothing says which message it was: the same bytes count as the same one.
@@ -166,6 +158,24 @@ class Push:
             message_id=f"body-{sha256(body).hexdigest()[:32]}",
             published_at=self._clock(),
         )
+
+
+def _enveloped(source: Source | None, body: bytes, headers: Mapping[bytes, bytes]) -> Delivery:
+    """The delivery that a push is. Raises BadEnvelope."""
+    # A wrapped push says nothing in its headers, so the many that come with it are not read.
+    metadata: dict[str, str] = {}
+    if UNWRAPPED_ID in headers:
+        metadata = {name.decode("latin-1"): value.decode("latin-1") for name, value in headers.items()}
+    message = decode_push(body, metadata)
+    return Delivery(
+        topic=_topic(source),
+        source=source,
+        data=message.data,
+        attributes=message.attributes,
+        message_id=message.message_id,
+        published_at=message.published_at,
+        is_first_attempt=message.delivery_attempt <= 1,
+    )
 
 
 def _topic(source: Source | None) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, date, datetime, time, timedelta
-from typing import cast
+from typing import Any
 
 import msgspec
 
@@ -68,12 +68,11 @@ def own_day(source: Source, record: msgspec.Struct) -> date | None:
         return None
 
 
-def _check_of(source: Source, rules: TimeRules) -> Callable[[msgspec.Struct], Reason | None]:
+def _check_of(source: Source, rules: TimeRules) -> Callable[[Any], Reason | None]:
     earliest, latest = rules.earliest, rules.latest
     field = OWN_TIME[source]
 
-    def of_activity(record: msgspec.Struct) -> Reason | None:
-        activity = cast("Activity", record)
+    def of_activity(activity: Activity) -> Reason | None:
         start, end = activity.start, activity.end
         if earliest <= start <= end and start <= latest and end - start <= LONGEST_ACTIVITY:
             return None
@@ -89,8 +88,8 @@ def _check_of(source: Source, rules: TimeRules) -> Callable[[msgspec.Struct], Re
             return None
         return Reason.IN_THE_FUTURE if moment > latest else Reason.TOO_OLD
 
-    def of_snapshot(record: msgspec.Struct) -> Reason | None:
-        midnight = datetime.combine(cast("JobsRow", record).valid_from, time(tzinfo=UTC))
+    def of_snapshot(row: JobsRow) -> Reason | None:
+        midnight = datetime.combine(row.valid_from, time(tzinfo=UTC))
         if midnight > latest:
             return Reason.IN_THE_FUTURE
         return Reason.TOO_OLD if midnight < earliest else None
