@@ -7,26 +7,27 @@ import random
 import shutil
 import uuid
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
-from deltalake import write_deltalake
 from deltalake.exceptions import CommitFailedError
 
 from coworkai.common.errors import StorageUnavailable
 from coworkai.common.lake import Lake, partitions, scan, tidy_log
 from coworkai.common.tables import BRONZE_ACTIVITIES, BRONZE_RECEIPTS
 from coworkai.ingest.app import BRONZE_IDENTITY
-from coworkai.ingest.bronze import AppendOnce, Refused
+from coworkai.ingest.bronze import AppendOnce, Refused, write_rows
 from coworkai.ingest.seen import Verdict
 from coworkai.ingest.tokenise import Rows
 
 DAY = date(2024, 1, 1)
 FRESH, DUPLICATE, CONFLICT = Verdict.FRESH, Verdict.DUPLICATE, Verdict.CONFLICT
-write: Callable[..., None] = write_deltalake
+write: Callable[..., None] = write_rows
 
 
 def rows(*numbers: int, day: date = DAY, tenant: str = "acme", digest: int = 0) -> Rows:
@@ -233,6 +234,47 @@ def test_checkpoints_are_written_and_a_failing_one_is_not_a_failing_commit(
     assert (log / f"{20:020d}.checkpoint.parquet").is_file()
     tidy_log(lake.open(BRONZE_ACTIVITIES), BRONZE_ACTIVITIES)
     assert one.append(rows(19, 20)).verdicts.tolist() == [DUPLICATE, FRESH]
+
+
+def test_rows_of_two_dates_are_in_their_partitions_in_one_commit(lake: Lake) -> None:
+    today, later = rows(1, 2), rows(3, day=DAY + timedelta(days=1))
+    both = Rows(
+        pa.concat_tables([today.table, later.table]),
+        today.tenants,
+        np.zeros(3, dtype=np.int32),
+        np.concatenate([today.day, later.day]),
+        np.concatenate([today.ids, later.ids]),
+        np.zeros(3, dtype=np.int64),
+    )
+    appended = writer(lake).append(both)
+    assert (appended.version, appended.touched) == (1, {"acme": [DAY, DAY + timedelta(days=1)]})
+    by_date = partitions(lake.open(BRONZE_ACTIVITIES), BRONZE_ACTIVITIES)
+    assert {day: part.rows for day, part in by_date.items()} == {DAY: 2, DAY + timedelta(days=1): 1}
+
+
+def test_a_table_with_rules_that_an_append_does_not_apply_takes_no_rows(lake: Lake) -> None:
+    one = writer(lake)
+    one.append(rows(1))
+    lake.open(BRONZE_ACTIVITIES).alter.add_constraint({"known": "tenant_id = 'globex' OR event_id <> ''"})
+    with pytest.raises(Refused):
+        one.append(rows(2))
+    assert stored(lake) == [1]
+
+
+def test_a_table_that_lacks_a_column_takes_no_rows(lake: Lake) -> None:
+    older = replace(BRONZE_ACTIVITIES, columns=BRONZE_ACTIVITIES.columns[:-1])
+    lake.open(older)
+    with pytest.raises(Refused):
+        writer(lake).append(rows(1))
+
+
+def test_files_keep_no_statistics_of_persons_and_free_text(lake: Lake) -> None:
+    writer(lake).append(rows(1))
+    (file,) = Path(lake.uri(BRONZE_ACTIVITIES)).glob("event_date=*/*.parquet")
+    group = pq.read_metadata(file).row_group(0)
+    columns = [group.column(place) for place in range(group.num_columns)]
+    kept = {column.path_in_schema for column in columns if column.is_stats_set}
+    assert kept == set(BRONZE_ACTIVITIES.stats_columns) - {"event_date"}
 
 
 def test_dates_that_do_not_fit_in_memory_are_loaded_again(lake: Lake) -> None:

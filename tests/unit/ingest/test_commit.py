@@ -10,7 +10,6 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
-from deltalake import write_deltalake
 from tests import factories
 
 from coworkai.common import pii
@@ -19,7 +18,7 @@ from coworkai.common.events import Source
 from coworkai.common.lake import Lake
 from coworkai.common.tables import BRONZE_ACTIVITIES
 from coworkai.ingest.app import BRONZE_IDENTITY
-from coworkai.ingest.bronze import AppendOnce
+from coworkai.ingest.bronze import AppendOnce, write_rows
 from coworkai.ingest.commit import ALL_FRESH, SourceCommit
 from coworkai.ingest.decode import Delivery, decode_batch
 from coworkai.ingest.seen import Verdict
@@ -30,7 +29,7 @@ CONTEXT = TenantContext(
     pii.tenant_keys(b"m" * 32, "acme", b"salt"),
 )
 NOW = datetime(2024, 1, 1, 23, tzinfo=UTC)
-write: Callable[..., None] = write_deltalake
+write: Callable[..., None] = write_rows
 
 
 def pending(*titles: str) -> Pending:
@@ -39,10 +38,10 @@ def pending(*titles: str) -> Pending:
     return Pending(batch, CONTEXT, "m", NOW)
 
 
-def refuse_poison(table: object, data: pa.Table, **options: Any) -> None:
-    if pc.any(pc.equal(data["title"], "poison")).as_py():
+def refuse_poison(files: object, rows: pa.Table, **options: Any) -> None:
+    if pc.any(pc.equal(rows["title"], "poison")).as_py():
         raise ValueError("poison")
-    write(table, data, **options)
+    write(files, rows, **options)
 
 
 @pytest.mark.parametrize("poisoned", [0, 3, 6])

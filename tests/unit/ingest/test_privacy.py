@@ -11,7 +11,6 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from deltalake import WriterProperties
 from tests import factories
 from tests.doubles.ingest import Lab, with_ingest
 
@@ -138,7 +137,7 @@ def found_in(folder: Path) -> list[tuple[str, bytes]]:
 
 def test_nothing_of_it_is_found_by_a_byte_search(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # Without compression and dictionaries, bytes are where a search finds them.
-    monkeypatch.setattr("coworkai.ingest.bronze._WRITER", WriterProperties(compression="UNCOMPRESSED"))
+    monkeypatch.setattr("coworkai.ingest.bronze._COMPRESSION", "none")
     reasons: list[tuple[Reason, Reason]] = []
 
     async def scenario(lab: Lab) -> None:
@@ -193,7 +192,7 @@ def swap(lake: Path, away: Path) -> None:
 
 
 def test_the_search_finds_what_is_in_clear(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("coworkai.ingest.bronze._WRITER", WriterProperties(compression="UNCOMPRESSED"))
+    monkeypatch.setattr("coworkai.ingest.bronze._COMPRESSION", "none")
 
     async def scenario(lab: Lab) -> None:
         await lab.deliver(

@@ -1,11 +1,16 @@
 """Appending to Bronze, each identity once, from any number of processes (architecture, "Exactly once").
 
 Invariants:
-- the held table and the index of seen identities always stand at the same version: one function refreshes
-  both, and nothing else does;
-- a commit is made on top of exactly that version, without delta-rs's retries: if anybody was faster it fails;
+- the index of seen identities stands at one version of the table, and one function brings it to another: it
+  refreshes the held table and absorbs what was added, always both;
+- a commit is the log's next entry after exactly that version, put only where there is none: if anybody was
+  faster it fails. The entry before must still be there: a log that was cleaned up past it has room for an
+  entry that nobody would read;
 - any exception of a write is ambiguous. Whether it took effect is read from the log, by our batch id;
 - identities are remembered, and outcomes given, only after the commit that holds the rows is durable.
+
+An append needs no list of the table's files, so the entry is written here: delta-rs would go through all of
+them after each commit, and more slowly with every commit since the table was opened.
 """
 
 from __future__ import annotations
@@ -18,21 +23,18 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import Literal, Protocol
+from typing import Protocol
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
+import obstore
 import polars as pl
 import pyarrow as pa
-from deltalake import (
-    CommitProperties,
-    DeltaTable,
-    PostCommitHookProperties,
-    WriterProperties,
-    write_deltalake,
-)
-from deltalake.exceptions import CommitFailedError
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from deltalake import DeltaTable, Schema
+from obstore.exceptions import AlreadyExistsError, BaseError
 
 from coworkai.common.artifacts import ArtifactStore
 from coworkai.common.errors import NotFound, StorageUnavailable, Terminal
@@ -52,11 +54,11 @@ FAILURE_TRIES = 3
 LONGEST_PAUSE_S = 1.0
 LOAD_ROWS = 250_000
 """Identities of a date that are loaded at once."""
+WRITER_VERSION = 2
+"""Of Delta's protocol: what an append has to respect is known up to here."""
 _EPOCH = date(1970, 1, 1).toordinal()
 # Rows are compressed lightly: they are written once by us and again, better, by compaction.
-_WRITER = WriterProperties(compression="SNAPPY")
-# A checkpoint is our own step, so that its failure is not taken for the commit's; maintenance cleans up.
-_HOOKS = PostCommitHookProperties(create_checkpoint=False, cleanup_expired_logs=False)
+_COMPRESSION = "snappy"
 
 log = get_logger(__name__)
 
@@ -68,20 +70,79 @@ class Refused(Terminal):
     status = 500
 
 
+class TableFiles(ArtifactStore):
+    """The files of the lake's tables."""
+
+    def put_new(self, path: str, content: bytes) -> None:
+        """Write an object that is not there yet. Raises FileExistsError when it is, StorageUnavailable."""
+        try:
+            obstore.put(self._store, path, content, mode="create", use_multipart=False)
+        except (AlreadyExistsError, FileExistsError):
+            raise FileExistsError(path) from None
+        except (BaseError, OSError) as error:
+            raise StorageUnavailable(f"{path} could not be put ({type(error).__name__})") from None
+
+
 class Write(Protocol):
-    """The part of `write_deltalake` that is used here."""
+    """Puts files with the rows, and the entry `version` of the table's log that adds them.
+
+    Raises FileExistsError when there is such an entry already. After any other error it may be there or not.
+    """
 
     def __call__(
-        self,
-        table: DeltaTable,
-        data: pa.Table,
-        /,
-        *,
-        mode: Literal["append"],
-        writer_properties: WriterProperties,
-        commit_properties: CommitProperties,
-        post_commithook_properties: PostCommitHookProperties,
+        self, files: TableFiles, rows: pa.Table, /, *, table: Table, version: int, info: Mapping[str, str]
     ) -> None: ...
+
+
+def write_rows(
+    files: TableFiles, rows: pa.Table, /, *, table: Table, version: int, info: Mapping[str, str]
+) -> None:
+    """The `Write` of the lake; `info` goes to the entry's commit metadata."""
+    now_ms = time.time_ns() // 1_000_000
+    commit_info = {
+        "timestamp": now_ms,
+        "operation": "WRITE",
+        "operationParameters": {"mode": "Append", "partitionBy": json.dumps(table.partition_by)},
+        "engineInfo": "coworkai-ingest",
+        "isBlindAppend": True,
+        **info,
+    }
+    actions = [{"commitInfo": commit_info}, *_put_rows(files, rows, table, now_ms)]
+    entry = b"\n".join(msgspec.json.encode(action) for action in actions)
+    files.put_new(_entry_path(table, version), entry)
+
+
+def _put_rows(files: TableFiles, rows: pa.Table, table: Table, now_ms: int) -> Iterator[dict[str, object]]:
+    """Put a file for each date; the actions that add them to the table."""
+    (partition,) = table.partition_by
+    rows = rows.select(table.arrow_schema.names).cast(table.arrow_schema)
+    of_row, rows = rows[partition], rows.drop_columns([partition])
+    for day in pc.unique(of_row).to_pylist():
+        of_day = rows.filter(pc.equal(of_row, day))
+        content = io.BytesIO()
+        pq.write_table(
+            of_day,
+            content,
+            compression=_COMPRESSION,
+            write_statistics=[name for name in table.stats_columns if name != partition],
+            store_schema=False,
+        )
+        path = f"{partition}={day.isoformat()}/part-00000-{uuid.uuid4()}-c000.{_COMPRESSION}.parquet"
+        files.put(f"{table.path()}/{path}", content.getvalue())
+        yield {
+            "add": {
+                "path": path,
+                "partitionValues": {partition: day.isoformat()},
+                "size": content.tell(),
+                "modificationTime": now_ms,
+                "dataChange": True,
+                "stats": json.dumps({"numRecords": of_day.num_rows}),
+            }
+        }
+
+
+def _entry_path(table: Table, version: int) -> str:
+    return f"{table.path()}/_delta_log/{version:020d}.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,18 +181,19 @@ class AppendOnce:
         columns: IdentityColumns | None,
         *,
         max_ids: int,
-        write: Write = write_deltalake,
+        write: Write = write_rows,
         pause: Callable[[float], None] = time.sleep,
     ) -> None:
         self._lake = lake
         self._spec = table
         self._columns = columns
-        self._files = ArtifactStore(lake.root, lake.storage_options)
+        self._files = TableFiles(lake.root, lake.storage_options)
         self._write = write
         self._pause = pause
         self._seen = SeenIndex(self._load, max_ids)
         self._mixer = Mixer()
         self._held: DeltaTable | None = None
+        self._plain_at = -1
         self._at = -1
 
     @property
@@ -161,8 +223,8 @@ class AppendOnce:
             except Exception as error:
                 # It may have taken effect all the same: the log knows.
                 if self._catch_up(batch_id):
-                    return Appended(verdicts, self._table.version(), touched)
-                if not isinstance(error, CommitFailedError):
+                    return Appended(verdicts, self._at, touched)
+                if not isinstance(error, FileExistsError):
                     failures += 1
                     log.warning("commit failed", table=self._spec.id, error_type=type(error).__name__)
                 if failures == FAILURE_TRIES:
@@ -171,7 +233,7 @@ class AppendOnce:
                 self._pause(random.random() * min(0.02 * 2**attempt, LONGEST_PAUSE_S))
             else:
                 self._remember(fresh)
-                return Appended(verdicts, self._table.version(), touched)
+                return Appended(verdicts, self._at, touched)
         raise StorageUnavailable(f"{self._spec.id} is written by too many at once")
 
     # ---------------------------------------------------------------------------------- judging
@@ -226,15 +288,24 @@ class AppendOnce:
     # ---------------------------------------------------------------------------------- committing
     @property
     def _table(self) -> DeltaTable:
+        """The held table at the version that the index stands at."""
+        held = self._opened()
+        if held.version() < self._at:
+            held.load_as_version(self._at)
+        return held
+
+    def _opened(self) -> DeltaTable:
+        """The held table at a version not after the index's: our own commits leave it where it is."""
         if self._held is None:
             self._held = self._reopened() if self._at >= 0 else self._lake.open(self._spec)
             self._at = self._held.version()
         return self._held
 
-    def _reopened(self) -> DeltaTable:
+    def _reopened(self, version: int | None = None) -> DeltaTable:
         """The table opened anew. One that was there and is gone is not made again: its store is away."""
         try:
-            return DeltaTable(self._lake.uri(self._spec), storage_options=dict(self._lake.storage_options))
+            options = dict(self._lake.storage_options)
+            return DeltaTable(self._lake.uri(self._spec), version=version, storage_options=options)
         except Exception as error:
             raise StorageUnavailable(
                 f"{self._spec.id} could not be opened again ({type(error).__name__})"
@@ -248,16 +319,32 @@ class AppendOnce:
         }
         if traceparent is not None:
             told[TRACEPARENT] = traceparent
-        self._write(
-            self._table,
-            fresh.table,
-            mode="append",
-            writer_properties=_WRITER,
-            commit_properties=CommitProperties(max_commit_retries=0, custom_metadata=told),
-            post_commithook_properties=_HOOKS,
-        )
-        if self._table.version() != self._at + 1:
-            raise CommitFailedError("the held table has moved by more than our commit")
+        self._expect_plain(self._opened())
+        self._expect_head()
+        self._write(self._files, fresh.table, table=self._spec, version=self._at + 1, info=told)
+
+    def _expect_plain(self, held: DeltaTable) -> None:
+        """Raises ValueError when the table has rules that are not applied here, or not our columns."""
+        if held.version() == self._plain_at:
+            return
+        schema, declared = held.schema(), Schema.from_arrow(self._spec.arrow_schema)
+        theirs = {field.name: (field.type, field.nullable) for field in schema.fields}
+        if (
+            held.protocol().min_writer_version > WRITER_VERSION
+            or schema.invariants
+            or held.metadata().partition_columns != list(self._spec.partition_by)
+            or any(theirs.get(field.name) != (field.type, field.nullable) for field in declared.fields)
+        ):
+            raise ValueError(f"{self._spec.id} is not as it was declared")
+        self._plain_at = held.version()
+
+    def _expect_head(self) -> None:
+        """Raises FileExistsError when the log was cleaned up past our version: the next entry was, too."""
+        if self._files.exists(_entry_path(self._spec, self._at)):
+            return
+        self._held = self._reopened()
+        if self._held.version() != self._at:
+            raise FileExistsError(f"{self._spec.id} has moved on")
 
     def _remember(self, fresh: Rows) -> None:
         self._at += 1
@@ -273,7 +360,9 @@ class AppendOnce:
         if self._at % CHECKPOINT_INTERVAL:
             return
         try:
-            self._table.create_checkpoint()
+            # Of the table opened anew: one that is only ever refreshed gets slower with every commit.
+            self._held = self._reopened(self._at)
+            self._held.create_checkpoint()
         except Exception as error:
             # Readers go on with the older one; the next is due soon.
             log.warning(
@@ -307,7 +396,7 @@ class AppendOnce:
 
     def _refresh(self) -> int:
         """Bring the held table to the head of its log; the version of that."""
-        held = self._table
+        held = self._opened()
         try:
             held.update_incremental()
         except Exception:
@@ -316,7 +405,7 @@ class AppendOnce:
 
     def _read_commit(self, version: int) -> _Commit | None:
         try:
-            entry = self._files.get(f"{self._spec.path()}/_delta_log/{version:020d}.json")
+            entry = self._files.get(_entry_path(self._spec, version))
         except NotFound:
             return None
         batch: str | None = None
