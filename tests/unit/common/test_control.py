@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import create_engine, text
 
 from coworkai.common.control import Capture, Control, DirtyDay, Identity, Lane, Stage
-from coworkai.common.errors import LeaseLost, SettingsError, StorageUnavailable, Terminal
+from coworkai.common.errors import Forbidden, LeaseLost, SettingsError, StorageUnavailable, Terminal
 from coworkai.common.insight_policy import InsightPolicy, Writer
 
 D1, D2, D3 = date(2025, 3, 3), date(2025, 3, 4), date(2025, 3, 5)
@@ -93,6 +93,40 @@ class ControlContract:
     def test_a_group_below_five_is_refused(self, control: Control) -> None:
         with pytest.raises(Terminal, match="min_group"):
             control.put_tenant("acme", min_group=4)
+
+    def test_another_time_zone_marks_the_days_that_the_tenant_has_and_nobody_elses(
+        self, control: Control
+    ) -> None:
+        control.put_tenant("acme")
+        control.put_tenant("globex")
+        control.advance("bronze/chat", seen=None, version=1, touched={"acme": [D1, D2], "globex": [D1]})
+        control.mark_dirty("acme", Stage.STAGE1, [D2])
+        control.mark_dirty("acme", Stage.STAGE2, [D2])
+        lease = control.lease("acme", "a", 60)
+        assert lease is not None
+        control.finish_stage(lease, control.dirty([Stage.SILVER, Stage.STAGE1], "acme"))
+        control.put_tenant("acme", capture_keystrokes=Capture.TEXT)
+        assert control.dirty([Stage.SILVER, Stage.STAGE1], "acme") == []
+        before = control.dirty(tenant_id="globex")
+        control.put_tenant("acme", time_zone="Asia/Tokyo")
+        marked = control.dirty([Stage.SILVER, Stage.STAGE1], "acme")
+        assert [(day.stage, day.date) for day in marked] == [
+            (Stage.SILVER, D1),
+            (Stage.SILVER, D2),
+            (Stage.STAGE1, D2),
+        ]
+        assert [day.mark for day in control.dirty(Stage.STAGE2, "acme")] == [1]
+        assert control.dirty(tenant_id="globex") == before
+
+    def test_plain_identities_are_refused_where_they_are_not_allowed(self, url: str) -> None:
+        control = Control(url, plain_allowed=False)
+        control.create_schema()
+        with pytest.raises(Forbidden, match="cloud mode") as refused:
+            control.put_tenant("acme", identity=Identity.PLAIN)
+        assert refused.value.remedy is not None
+        assert control.tenant("acme") is None
+        assert control.put_tenant("acme").identity is Identity.TOKEN
+        control.close()
 
     # ------------------------------------------------------------------------------------ ingest keys
     def test_an_ingest_key_speaks_for_its_tenant(self, control: Control) -> None:

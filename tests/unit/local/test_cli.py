@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from pathlib import Path
 
@@ -61,6 +62,25 @@ def test_a_tenant_is_created_with_the_careful_defaults_and_changed_one_setting_a
     run("tenant", "set", "acme", "--data", tmp_path, "--inactive")
     (listed,) = json.loads(run("tenant", "list", "--data", tmp_path, "--json"))
     assert listed == made | {"capture_keystrokes": "text", "min_group": 8, "active": False}
+
+
+def test_plain_identities_cannot_be_set_in_cloud_mode(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in {
+        "MODE": "cloud",
+        "PROJECT": "acme-prod",
+        "LAKE_URI": str(tmp_path / "lake"),
+        "CONTROL_URL": f"sqlite:///{tmp_path}/control.db",
+        "MASTER_KEY": base64.b64encode(bytes(32)).decode(),
+        "PUSH_AUDIENCE": "https://ingest.example",
+        "PUSH_SERVICE_ACCOUNT": "push@acme-prod.iam.gserviceaccount.com",
+    }.items():
+        monkeypatch.setenv(f"COWORKAI_{name}", value)
+    error = fails("tenant", "set", "acme", "--data", tmp_path, "--identity", "plain")
+    assert "cloud mode" in error.message
+    assert error.remedy is not None
+    run("tenant", "set", "acme", "--data", tmp_path, "--identity", "token")
 
 
 def test_an_ingest_key_is_made_and_revoked(tmp_path: Path) -> None:

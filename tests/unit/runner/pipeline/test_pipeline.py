@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -23,7 +24,7 @@ from tests.unit.runner.pipeline.lakes import (
     worked,
 )
 
-from coworkai.common.control import Stage
+from coworkai.common.control import Stage, Tenant
 from coworkai.common.errors import NotFound
 from coworkai.common.events import Source
 from coworkai.common.lake import expire, replace_partitions
@@ -35,8 +36,8 @@ from coworkai.common.tables import (
     SILVER_HEALTH,
     SILVER_TIMELINE,
 )
-from coworkai.runner.pipeline import PipelineConfig
-from coworkai.runner.stages import silver_stage
+from coworkai.runner.pipeline import Pipeline, PipelineConfig
+from coworkai.runner.stages import TenantRules, silver_stage
 
 
 def test_a_committed_activity_becomes_a_published_workblock(place: Place) -> None:
@@ -118,6 +119,47 @@ def test_a_new_time_zone_moves_what_was_worked_to_other_days(place: Place, tmp_p
     scratch.process()
     assert same(place.tables(), scratch.tables())
     scratch.close()
+
+
+def of_the_tenant(place: Place) -> Pipeline:
+    """A pipeline with the rules of the tenant as the control store has it."""
+    return replace(place.pipeline(), rules_of=lambda tenant: TenantRules.of_zone(tenant.time_zone))
+
+
+def test_another_time_zone_of_the_tenant_moves_the_days_of_those_without_one(
+    place: Place, tmp_path: Path
+) -> None:
+    place.commit(Source.ACTIVITIES, worked("ana", "22:00", "23:00"), worked("bo", "22:00", "23:00"))
+    place.commit(Source.JOBS, listed("bo", "sales", DAY - timedelta(days=7), "f", time_zone="Europe/Berlin"))
+    place.dispatcher.mark()
+    of_the_tenant(place).run(TENANT)
+    place.control.put_tenant(TENANT, time_zone="Asia/Tokyo")
+    of_the_tenant(place).run(TENANT)
+    blocks = place.read(GOLD_WORKBLOCKS).sort("user_id").select("user_id", "date").rows()
+    assert blocks == [("ana", NEXT), ("bo", DAY)]
+    assert place.control.dirty([Stage.SILVER, Stage.STAGE1]) == []
+    scratch = place.elsewhere(tmp_path / "scratch")
+    scratch.control.put_tenant(TENANT, time_zone="Asia/Tokyo")
+    scratch.dispatcher.mark()
+    of_the_tenant(scratch).run(TENANT)
+    assert same(place.tables(), scratch.tables())
+    assert place.artifacts() == scratch.artifacts()
+    scratch.close()
+
+
+def test_a_time_zone_set_while_a_run_computes_is_not_forgotten(place: Place) -> None:
+    place.commit(Source.ACTIVITIES, worked("ana", "22:00", "23:00"))
+    place.dispatcher.mark()
+
+    def rules_of(tenant: Tenant) -> TenantRules:
+        def meanwhile(bronze: Frames, days: Sequence[date], zone: str) -> Frames:
+            place.control.put_tenant(TENANT, time_zone="Asia/Tokyo")
+            return silver_stage(bronze, days, zone)
+
+        return replace(TenantRules.of_zone(tenant.time_zone), silver=meanwhile)
+
+    replace(place.pipeline(), rules_of=rules_of).run(TENANT)
+    assert place.read(GOLD_WORKBLOCKS)["date"].to_list() == [NEXT]
 
 
 def test_commits_arriving_while_a_run_computes_are_computed_before_it_lets_go(

@@ -6,6 +6,7 @@ Invariants:
 - a log cursor moves in the same transaction as the dirty marks it stands for, and only forward;
 - a mark only ever rises, and a stage clears up to the mark that it pinned: what came meanwhile stays dirty;
 - a planned day becomes a dirty mark in the transaction that forgets the plan;
+- a tenant's days are marked in the transaction that changes what they are computed with;
 - a lease's fence rises with every new holder of its lane, and nobody but the holder of the newest fence
   clears marks of the lane's stages.
 
@@ -60,7 +61,7 @@ from sqlalchemy.engine import Dialect
 from sqlalchemy.exc import DBAPIError
 
 from coworkai.common.clock import Clock, utc_now
-from coworkai.common.errors import LeaseLost, SettingsError, StorageUnavailable, Terminal
+from coworkai.common.errors import Forbidden, LeaseLost, SettingsError, StorageUnavailable, Terminal
 from coworkai.common.insight_policy import InsightPolicy, Writer
 
 BUSY_TIMEOUT_S = 30
@@ -246,10 +247,14 @@ _accepted_collectors = Table(
 
 
 class Control:
-    """The store at `url` (`sqlite:///path` or `postgresql://…`). Safe to share between threads."""
+    """The store at `url` (`sqlite:///path` or `postgresql://…`). Safe to share between threads.
 
-    def __init__(self, url: str, clock: Clock = utc_now) -> None:
+    `plain_allowed`: whether a tenant may be given identity `plain`; not in cloud mode.
+    """
+
+    def __init__(self, url: str, clock: Clock = utc_now, *, plain_allowed: bool = True) -> None:
         self._clock = clock
+        self._plain_allowed = plain_allowed
         self._engine = _engine(url)
         self._insert = sqlite.insert if self._engine.dialect.name == "sqlite" else postgresql.insert
 
@@ -294,8 +299,14 @@ class Control:
     ) -> Tenant:
         """Create the tenant, or change its policy; the key salt is made once and kept.
 
-        Raises Terminal for a time zone nobody knows or a group below 5.
+        Another time zone marks all days that the tenant has had telemetry of, to be computed again. Raises
+        Terminal for a time zone nobody knows or a group below 5, Forbidden for plain identities in the cloud.
         """
+        if identity is Identity.PLAIN and not self._plain_allowed:
+            raise Forbidden(
+                "identity plain is refused in cloud mode",
+                remedy="use token: coworkai tenant set … --identity token",
+            )
         if time_zone not in available_timezones():
             raise Terminal("time_zone is no IANA time zone", remedy="use a name such as Europe/Berlin")
         if min_group < 5:
@@ -317,6 +328,11 @@ class Control:
         }
         statement = self._insert(_tenants).values(**born, **policy)
         with self._write() as connection:
+            zone_before = connection.scalar(
+                select(_tenants.c.time_zone).where(_tenants.c.tenant_id == tenant_id).with_for_update()
+            )
+            if zone_before not in {None, time_zone}:
+                self._mark_all(connection, tenant_id)
             row = connection.execute(
                 statement.on_conflict_do_update(index_elements=["tenant_id"], set_=policy).returning(
                     *_tenants.columns
@@ -602,6 +618,16 @@ class Control:
                 ),
                 rows,
             )
+
+    @staticmethod
+    def _mark_all(connection: Connection, tenant_id: str) -> None:
+        """Mark every day that was ever marked for the runner. Those whose Bronze is gone it leaves alone."""
+        stages = [stage.value for stage in Stage if stage.lane is Lane.RUNNER]
+        connection.execute(
+            update(_dirty)
+            .where(_dirty.c.tenant_id == tenant_id, _dirty.c.stage.in_(stages))
+            .values(mark=_dirty.c.mark + 1)
+        )
 
     def _adopt_former_leases(self, connection: Connection) -> None:
         """Go on with the fences there were, which order what has been published; then drop their table."""

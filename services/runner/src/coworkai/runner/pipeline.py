@@ -3,7 +3,8 @@
     lease the tenant ─▶ pin marks, then versions ─▶ read ─▶ rules ─▶ verify ─▶ write ─▶ publish ─▶ clear marks
 
 Invariants:
-- marks are pinned before the versions they stand for, so the rows of a cleared mark were read;
+- marks are pinned before the versions and the policy they stand for, so what is behind a cleared mark was
+  read;
 - the next stage is marked before the publication that gives it work, so a crash in between repeats work and
   forgets none;
 - a day is written only when its run id, a digest of its input, is not the published one.
@@ -99,9 +100,7 @@ class Pipeline:
         Returns at once when another runner holds the tenant: that one looks again after it has let go. Raises
         NotFound, StorageUnavailable, and LeaseLost when others kept being faster.
         """
-        tenant = self.control.tenant(tenant_id)
-        if tenant is None:
-            raise NotFound("no such tenant")
+        self._tenant(tenant_id)
         publications: list[Publication] = []
         conflicts = 0
         while self.control.dirty(STAGES, tenant_id, ready_only=True):
@@ -110,8 +109,8 @@ class Pipeline:
                 break
             try:
                 with HeldLease(self.control, lease, self.config.lease_ttl_s) as held:
-                    publications += self._dirty_silver(held, tenant)
-                    publications += self._dirty_stage1(held, tenant)
+                    publications += self._dirty_silver(held, tenant_id)
+                    publications += self._dirty_stage1(held, tenant_id)
             except LeaseLost:
                 conflicts += 1
                 log.warning("run discarded", tenant=tenant_id, conflicts=conflicts)
@@ -121,10 +120,18 @@ class Pipeline:
             time.sleep(self.config.settle_s)
         return publications
 
-    def _dirty_silver(self, held: HeldLease, tenant: Tenant) -> Sequence[Publication]:
-        pinned = self.control.dirty(Stage.SILVER, tenant.tenant_id, ready_only=True)
+    def _tenant(self, tenant_id: str) -> Tenant:
+        """The tenant as it is now; to be read after the marks, which may stand for a change of its policy."""
+        tenant = self.control.tenant(tenant_id)
+        if tenant is None:
+            raise NotFound("no such tenant")
+        return tenant
+
+    def _dirty_silver(self, held: HeldLease, tenant_id: str) -> Sequence[Publication]:
+        pinned = self.control.dirty(Stage.SILVER, tenant_id, ready_only=True)
         if not pinned:
             return ()
+        tenant = self._tenant(tenant_id)
         with self._waiting_after_failure(held, pinned):
             bronze = PinnedBronze.pin(self.lake, tenant.tenant_id)
             outcome = self.silver(
@@ -142,10 +149,11 @@ class Pipeline:
         )
         return outcome.publications
 
-    def _dirty_stage1(self, held: HeldLease, tenant: Tenant) -> Sequence[Publication]:
-        pinned = self.control.dirty(Stage.STAGE1, tenant.tenant_id, ready_only=True)
+    def _dirty_stage1(self, held: HeldLease, tenant_id: str) -> Sequence[Publication]:
+        pinned = self.control.dirty(Stage.STAGE1, tenant_id, ready_only=True)
         if not pinned:
             return ()
+        tenant = self._tenant(tenant_id)
         with self._waiting_after_failure(held, pinned):
             silver = self.pin_silver(tenant.tenant_id)
             outcome = self.stage1(

@@ -13,6 +13,7 @@ from rich.table import Table
 from coworkai.common.control import Capture, Control, Identity
 from coworkai.common.control import Tenant as TenantRow
 from coworkai.common.errors import NotFound
+from coworkai.common.settings import Mode
 from coworkai.local.commands.options import (
     DEFAULT_DATA,
     Data,
@@ -83,7 +84,7 @@ def set_tenant(
 ) -> None:
     """Create a tenant, or change what is given of its policy. New: counts, token, UTC, groups of 5, active.
 
-    A new policy holds for what arrives from then on.
+    A new policy holds for what arrives from then on; another time zone for what is there, too.
 
     Example: coworkai tenant set acme --time-zone Europe/Berlin --capture counts
     """
@@ -200,7 +201,8 @@ def _described(row: TenantRow) -> dict[str, object]:
 
 @contextmanager
 def _control(data: Path, *, must_exist: bool = True) -> Iterator[Control]:
-    control = Control(settings_of(data, must_exist=must_exist).control_url)
+    settings = settings_of(data, must_exist=must_exist)
+    control = Control(settings.control_url, plain_allowed=settings.mode is Mode.LOCAL)
     try:
         control.create_schema()
         yield control
