@@ -23,6 +23,7 @@ from coworkai.insights.insights import (
     focus_phrase,
     longest,
     notability,
+    usage_kind,
 )
 from coworkai.insights.phrases import (
     Phrase,
@@ -75,20 +76,16 @@ def compose(book: FactBook, insights: Sequence[InsightRow]) -> Draft:
     """A worker's brief; the same book gives the same words. Raises NothingToState."""
     page = _Page()
     headline = _headline(book, page)
-    next_steps_first = _follow_ups(book)
-    momentum = _taken(page, StatementKind.MOMENTUM, _momentum(book, insights), SECTION_MAX)
-    blockers = _taken(page, StatementKind.BLOCKER, _rows(insights, StatementKind.BLOCKER), SECTION_MAX)
-    steps = [*next_steps_first, *_next_steps(book)]
-    next_steps = _taken(page, StatementKind.NEXT_STEP, steps, SECTION_MAX)
-    pairs = _insights(book, insights, page)
+    blocked = _rows(insights, StatementKind.BLOCKER)
+    steps = [*_follow_ups(book), *_next_steps(book)]
     gaps = _rows(insights, StatementKind.DATA_QUALITY)
     return Draft(
         headline=headline,
-        momentum=momentum,
-        blockers=blockers,
-        next_steps=next_steps,
-        insights=pairs,
+        momentum=_taken(page, StatementKind.MOMENTUM, _momentum(book, insights), SECTION_MAX),
+        blockers=_taken(page, StatementKind.BLOCKER, blocked, SECTION_MAX),
+        next_steps=_taken(page, StatementKind.NEXT_STEP, steps, SECTION_MAX),
         data_quality=_taken(page, StatementKind.DATA_QUALITY, gaps, DATA_QUALITY_MAX),
+        insights=_insights(book, insights, page),
     )
 
 
@@ -186,7 +183,7 @@ def _of_the_day(book: FactBook) -> tuple[Phrase | None, set[str]]:
         [*_goal_leads(book), *_target_leads(book), *_change_leads(book), *_focus_leads(book), *_plain(book)],
         key=lambda lead: (-lead.score, lead.topic),
     )
-    first = next((lead for lead in leads if lead.lead is not None), None)
+    first = next((lead for lead in leads if lead.lead is not None and fits(lead.lead)), None)
     if first is None or first.lead is None:
         return None, set()
     for second in leads:
@@ -270,7 +267,7 @@ def _plain(book: FactBook) -> Iterator[_Lead]:
     lead = phrase("{} of active work", cited)
     if day is not None and known(day, "first_at", "last_at"):
         lead = phrase("{} of active work between {} and {}", cited, (day, "first_at"), (day, "last_at"))
-    yield _Lead(0.5, "active", lead, phrase(" in {} of active work", cited))
+    yield _Lead(0.5, "active", lead, phrase(", in {} of active work", cited))
 
 
 # ---------------------------------------------------------------------------------------------------- goals
@@ -336,8 +333,8 @@ def _follow_ups(book: FactBook) -> Iterator[_Point]:
         if fact["status"] == Status.BLOCKER.value and known(fact, "occurred_at", "text"):
             words = pick(
                 (
-                    "if what you asked at {} is still unanswered, take it to a colleague",
-                    "settle the question of {}, or hand it to someone who can",
+                    "if what you asked at {} is still unanswered, ask for help with it",
+                    "settle the question of {} first, or ask for help with it",
                 ),
                 fact,
             )
@@ -441,7 +438,7 @@ def _on_focus(book: FactBook, measure: str) -> Iterator[Phrase]:
         yield phrase("plan at least your usual {} for the next day", (usual, "median"))
     block = longest(book.of(FactKind.BLOCK, book.primary))
     if block is not None:
-        yield phrase("try an undisturbed start at {}, as the longest block had", (block, "started_at"))
+        yield phrase("keep the time from {} undisturbed", (block, "started_at"))
 
 
 def _on_active(book: FactBook, measure: str) -> Iterator[Phrase]:
@@ -465,7 +462,7 @@ def _on_switching(book: FactBook, measure: str) -> Iterator[Phrase]:
     apps = [
         fact
         for fact in book.of(FactKind.USAGE, book.primary)
-        if fact.fact_id.split(":")[3] == "app" and known(fact, "name", "duration_s")
+        if usage_kind(fact) == "app" and known(fact, "name", "duration_s")
     ]
     for fact in apps:
         if str(fact["name"]) in _MESSAGING:
@@ -504,7 +501,7 @@ def _on_longest_block(book: FactBook, measure: str) -> Iterator[Phrase]:
 
 def _on_main_app(book: FactBook, _measure: str) -> Iterator[Phrase]:
     for fact in book.of(FactKind.USAGE, book.primary):
-        if fact["rank"] == 1 and fact.fact_id.split(":")[3] == "app" and known(fact, "duration_s"):
+        if fact["rank"] == 1 and usage_kind(fact) == "app" and known(fact, "duration_s"):
             words = "if that was not the plan, decide first how much of a day it gets: it had {}"
             yield phrase(words, (fact, "duration_s"))
 

@@ -15,12 +15,22 @@ from enum import StrEnum
 
 import polars as pl
 
-from coworkai.common.fact_ids import fact_part
+from coworkai.common.fact_ids import fact_name, fact_part
 from coworkai.common.tables import GOLD_INSIGHTS
 from coworkai.insights.brief import Statement, StatementKind
 from coworkai.insights.facts import Fact, FactBook, FactKind
 from coworkai.insights.markdown import document
-from coworkai.insights.phrases import Phrase, against_usual, known, number, phrase, pick, statement
+from coworkai.insights.phrases import (
+    Phrase,
+    against_usual,
+    fits,
+    known,
+    number,
+    phrase,
+    pick,
+    shown,
+    statement,
+)
 from coworkai.insights.render import render
 
 
@@ -101,6 +111,7 @@ def insights_of(book: FactBook, rules: InsightRules = DEFAULT_RULES) -> list[Ins
             score=one.score,
         )
         for one in found
+        if fits(one.said)
     ]
     return sorted(rows, key=lambda row: (row.kind is InsightKind.CHAT, -row.score, row.type))
 
@@ -265,7 +276,7 @@ def _after_hours(book: FactBook, rules: InsightRules) -> Iterator[_Found]:
 
 def _main_app(book: FactBook) -> Iterator[_Found]:
     for fact in book.of(FactKind.USAGE, book.primary):
-        if fact["rank"] == 1 and _usage_kind(fact) == "app" and known(fact, "day_share", "name"):
+        if fact["rank"] == 1 and usage_kind(fact) == "app" and known(fact, "day_share", "name"):
             words = pick(
                 ("{} of your active time was in {}", "you spent {} of the day's active time in {}"), fact
             )
@@ -273,9 +284,9 @@ def _main_app(book: FactBook) -> Iterator[_Found]:
             yield _Found("main_app", said, 0.5 + number(fact, "day_share"))
 
 
-def _usage_kind(fact: Fact) -> str:
+def usage_kind(fact: Fact) -> str:
     """app, domain or url."""
-    return fact.fact_id.split(":")[3]
+    return fact_name(fact.fact_id).rest[0]
 
 
 # ------------------------------------------------------------------------------------------ data gaps
@@ -283,6 +294,7 @@ def _gaps(book: FactBook, rules: InsightRules) -> Iterator[_Found]:
     for day in book.of(FactKind.DAY, book.primary):
         for name, said, score in _day_gaps(day, rules):
             yield _Found(f"gap.{name}", said, score, states=StatementKind.DATA_QUALITY)
+    yield from _cut_by_midnight(book)
     usual = next(
         (fact for fact in book.of(FactKind.BASELINE, book.primary) if fact.measure == "active_s"), None
     )
@@ -313,6 +325,20 @@ def _day_gaps(day: Fact, rules: InsightRules) -> Iterator[tuple[str, Phrase, flo
     if number(day, "overlapped_s") >= rules.overlapped_min_s:
         words = "windows were open on top of each other for {}, which counts once"
         yield "overlapped", phrase(words, (day, "overlapped_s")), 0.4
+
+
+def _cut_by_midnight(book: FactBook) -> Iterator[_Found]:
+    for block in book.of(FactKind.BLOCK, book.primary):
+        if not block["is_continuation"] or not known(block, "started_at", "ended_at"):
+            continue
+        said = phrase("the block of work that ended at {} began the day before", (block, "ended_at"))
+        name = "began_before"
+        if shown(book, block, "ended_at") == "midnight":
+            name, said = (
+                "runs_on",
+                phrase("the block of work from {} runs on past midnight", (block, "started_at")),
+            )
+        yield _Found(f"gap.{name}", said, 0.6, states=StatementKind.DATA_QUALITY)
 
 
 # ---------------------------------------------------------------------------------------------------- chat

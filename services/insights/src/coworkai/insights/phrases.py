@@ -63,7 +63,9 @@ def listed(phrases: Sequence[Phrase]) -> Phrase:
 
 
 def fits(said: Phrase) -> bool:
-    """Whether a statement can hold it."""
+    """Whether a statement can hold it, and everything it cites has a value."""
+    if not all(known(*cited) for cited in said.cited):
+        return False
     return len(said.cited) <= CLAIMS_MAX and len(said.words) + 3 * len(said.cited) < TEMPLATE_MAX_CHARS
 
 
