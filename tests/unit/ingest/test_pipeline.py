@@ -100,6 +100,18 @@ def test_a_redelivery_is_duplicates_and_stores_no_original_twice(tmp_path: Path)
     with_ingest(tmp_path, scenario)
 
 
+def test_what_was_published_long_ago_is_kept_as_long_as_anything_else(tmp_path: Path) -> None:
+    data = factories.batch([factories.activity("10:00", "09:00")])
+
+    async def scenario(lab: Lab) -> None:
+        await lab.deliver(Source.ACTIVITIES, data, published_at=PUBLISHED_AT - timedelta(days=20))
+        (row,) = lab.quarantine().to_dicts()
+        assert row["published_at"] == PUBLISHED_AT - timedelta(days=20)
+        assert row["expires_at"] == PUBLISHED_AT + timedelta(days=14)
+
+    with_ingest(tmp_path, scenario)
+
+
 def test_a_restart_remembers(tmp_path: Path) -> None:
     data = factories.batch([factories.activity("09:00", "09:30")])
 

@@ -287,7 +287,7 @@ BRONZE_QUARANTINE = Table(
         _p("device_id", pl.String, "token of the device; null where unreadable"),
         _c("key_id", pl.String, "key that seals it: tenant:<id> or platform"),
         _p("sealed", pl.Binary, "nonce and AES-256-GCM ciphertext of the original message or record"),
-        _c("expires_at", TIMESTAMP, "removed by maintenance after this"),
+        _c("expires_at", TIMESTAMP, "removed by maintenance after this: so long after it was refused"),
     ),
     key=("quarantine_id",),
     partition_by=("event_date",),

@@ -122,7 +122,7 @@ class Ingest:
         keep = timedelta(days=self.settings.quarantine_days)
 
         def commit(refusals: Sequence[Sequence[Refusal]]) -> list[None]:
-            writer.append(quarantine_rows(refusals, keep))
+            writer.append(quarantine_rows(refusals, self.clock() + keep))
             return [None] * len(refusals)
 
         return GroupCommit("quarantine", commit, len, self._grouping())

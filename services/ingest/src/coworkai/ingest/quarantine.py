@@ -10,7 +10,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 
 import msgspec
 import numpy as np
@@ -61,10 +61,13 @@ class Refusal:
     device_id: str | None = None
 
 
-def quarantine_rows(refusals: Sequence[Sequence[Refusal]], keep: timedelta) -> Rows:
-    """Rows of `bronze/quarantine` for the refusals of some messages."""
+def quarantine_rows(refusals: Sequence[Sequence[Refusal]], expires_at: datetime) -> Rows:
+    """Rows of `bronze/quarantine` for the refusals of some messages.
+
+    They expire so long after they came: a message may have been on its way for longer than that.
+    """
     flat = [(place, refusal) for place, group in enumerate(refusals) for refusal in group]
-    rows = [_quarantine_row(refusal, keep) for _, refusal in flat]
+    rows = [_quarantine_row(refusal, expires_at) for _, refusal in flat]
     table = pl.DataFrame(rows, schema=BRONZE_QUARANTINE.schema, orient="row")
     return Rows(
         table.to_arrow(compat_level=pl.CompatLevel.oldest()).cast(BRONZE_QUARANTINE.arrow_schema),
@@ -76,7 +79,7 @@ def quarantine_rows(refusals: Sequence[Sequence[Refusal]], keep: timedelta) -> R
     )
 
 
-def _quarantine_row(refusal: Refusal, keep: timedelta) -> tuple[object, ...]:
+def _quarantine_row(refusal: Refusal, expires_at: datetime) -> tuple[object, ...]:
     keys, original = refusal.keys, refusal.original
     content = msgspec.msgpack.encode([original.topic, refusal.reason.value, original.data])
     quarantine_id = pii.digest_bytes(keys, content, size=16).hex()
@@ -96,7 +99,7 @@ def _quarantine_row(refusal: Refusal, keep: timedelta) -> tuple[object, ...]:
         refusal.device_id,
         keys.key_id,
         pii.seal(keys.seal, msgspec.msgpack.encode(original), quarantine_id.encode()),
-        refusal.published_at + keep,
+        expires_at,
     )
 
 
