@@ -219,6 +219,20 @@ class Malformed(ModelError, Terminal):
         self.problems = problems
 
 
+class NotAdmitted(Transient):
+    """Our own limits did not let the call through within the time that a call may wait: it costs nothing, and
+    is tried again later."""
+
+    code = "not_admitted"
+
+
+class BudgetSpent(Terminal):
+    """The tenant's budget of the day is spent: there is no call, and none later that day."""
+
+    code = "budget_spent"
+    status = 429
+
+
 # ------------------------------------------------------------------------------------------- the port
 
 

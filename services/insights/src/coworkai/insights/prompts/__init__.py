@@ -1,0 +1,1 @@
+"""What models are asked: the texts, by version, and `fill.py`, which fills them."""
