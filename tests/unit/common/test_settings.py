@@ -93,3 +93,34 @@ def test_the_local_master_key_is_made_once_and_readable_by_its_owner_only(tmp_pa
     assert len(first) == 32
     assert stat.S_IMODE((tmp_path / "master.key").stat().st_mode) == 0o600
     assert list(tmp_path.iterdir()) == [tmp_path / "master.key"]
+
+
+@pytest.mark.parametrize("content", [b"this is no key", b"", b"\xff\xfe\x00", base64.b64encode(bytes(16))])
+def test_a_master_key_file_that_holds_none_is_named(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "master.key").write_bytes(content)
+    with pytest.raises(SettingsError, match=r"master\.key is not base64 of 32 bytes") as raised:
+        CommonSettings(data_dir=tmp_path).master_key_bytes()
+    assert raised.value.remedy is not None
+
+
+def test_a_master_key_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    (tmp_path / "master.key").mkdir()
+    with pytest.raises(SettingsError, match=r"master\.key cannot be read") as raised:
+        CommonSettings(data_dir=tmp_path).master_key_bytes()
+    assert raised.value.remedy is not None
+
+
+def test_settings_that_contradict_are_told_in_our_words_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COWORKAI_PUSH_AUTH", "true")
+    with pytest.raises(SettingsError) as raised:
+        load(CommonSettings)
+    assert raised.value.message.startswith("missing COWORKAI_PUSH_AUDIENCE")
+
+
+def test_a_setting_that_should_be_json_and_is_not_is_named_without_its_value(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("COWORKAI_STORAGE_OPTIONS", "hunter2")
+    with pytest.raises(SettingsError, match="COWORKAI_STORAGE_OPTIONS: not valid JSON") as raised:
+        load(CommonSettings)
+    assert "hunter2" not in raised.value.message

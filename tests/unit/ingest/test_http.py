@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import gzip
 import json
 import shutil
 from collections.abc import Awaitable, Callable, Mapping
@@ -87,6 +88,24 @@ def test_a_wrapped_push_is_acknowledged_with_its_counts(tmp_path: Path) -> None:
     served(tmp_path, scenario)
     (row,) = rows(tmp_path, BRONZE_BY_SOURCE[Source.ACTIVITIES]).to_dicts()
     assert (row["message_id"], row["published_at"]) == ("m1", PUBLISHED_AT)
+
+
+@pytest.mark.parametrize("path", ["/push/activities", "/v1/telemetry/activities"])
+def test_a_compressed_body_is_refused_with_a_remedy_and_stored_nowhere(tmp_path: Path, path: str) -> None:
+    async def scenario(client: httpx.AsyncClient, control: Control) -> None:
+        headers = {
+            "content-encoding": "gzip",
+            "authorization": f"Bearer {control.create_ingest_key('acme')}",
+        }
+        answer = await client.post(path, content=gzip.compress(wrapped(BATCH)), headers=headers)
+        assert (answer.status_code, answer.json()["code"]) == (415, "body_encoded")
+        assert "Content-Encoding" in answer.json()["remedy"]
+        body = wrapped(BATCH) if path.startswith("/push") else BATCH
+        answer = await client.post(path, content=body, headers=headers | {"content-encoding": "identity"})
+        assert answer.is_success
+
+    served(tmp_path, scenario)
+    assert rows(tmp_path, BRONZE_QUARANTINE)["reason"].to_list() == ["start_after_end"]
 
 
 def test_an_unwrapped_push_of_jobs_takes_its_attributes_from_headers(tmp_path: Path) -> None:
@@ -208,8 +227,9 @@ def test_bytes_in_flight_are_bounded_and_given_back_on_failure() -> None:
     assert in_flight.held == 8
     with pytest.raises(Overloaded):
         asyncio.run(read_body(body_of(b"12", b"34"), in_flight, 100))
-    with pytest.raises(BodyTooLarge):
+    with pytest.raises(BodyTooLarge) as too_large:
         asyncio.run(read_body(body_of(b"12"), in_flight, 1))
+    assert too_large.value.remedy is not None
     with pytest.raises(Transient):
         asyncio.run(read_body(body_of(b"1", then="http.disconnect"), in_flight, 100))
     assert in_flight.held == 8
@@ -270,6 +290,7 @@ def test_https_telemetry_needs_a_live_key_of_the_batchs_tenant(tmp_path: Path) -
         ):
             answer = await client.post("/v1/telemetry/activities", content=BATCH, headers=headers)
             assert answer.status_code == status
+            assert answer.json()["remedy"]
             assert "alice" not in answer.text
         answer = await client.post("/v1/telemetry/nonsense", content=BATCH, headers=bearer(foreign))
         assert answer.status_code == 404

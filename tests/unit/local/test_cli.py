@@ -126,6 +126,26 @@ def test_a_failure_is_its_message_and_remedy_without_a_stack_trace(
     assert printed.out == ""
 
 
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [("COMMIT_LINGER_S", "abc"), ("SWEEP_EVERY_S", "-1"), ("BUS_MAX_IN_FLIGHT", "0"), ("PORT", "http")],
+)
+@pytest.mark.parametrize("command", ["process", "demo", "up"])
+def test_a_setting_that_a_service_would_not_take_is_refused_before_anything_starts(
+    command: str, variable: str, value: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(f"COWORKAI_{variable}", value)
+    monkeypatch.chdir(tmp_path)
+    records, data = tmp_path / "records", tmp_path / "data"
+    records.mkdir()
+    (records / "chat.ndjson").write_text("{}\n")
+    folder = [records] if command == "process" else []
+    error = fails(command, *folder, "--data", data)
+    assert error.message.startswith(f"COWORKAI_{variable}: ")
+    assert error.remedy is not None
+    assert not (data / "logs").exists()
+
+
 def test_a_demo_never_replaces_a_folder_that_holds_something_else(tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").write_text("mine")
     assert "something else" in fails("demo", "--data", tmp_path).message

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from coworkai.common.control import Capture, Identity
-from coworkai.common.errors import Terminal
+from coworkai.common.errors import SettingsError, Terminal
+from coworkai.local.platform import Platform
 from coworkai.local.process import TenantPolicy, Watcher, open_control, process, put_tenant
 
 
@@ -59,3 +60,13 @@ def test_nothing_is_written_to_a_folder_that_a_platform_runs_on(tmp_path: Path) 
         with pytest.raises(Terminal, match="already runs"):
             process(records, data, TenantPolicy("acme"), Watcher())
     assert [path.name for path in data.iterdir()] == [".lock"]
+
+
+def test_a_master_key_that_is_none_is_refused_before_anything_starts(tmp_path: Path) -> None:
+    (tmp_path / "master.key").write_text("not a key")
+    with (
+        pytest.raises(SettingsError, match=r"master\.key is not base64 of 32 bytes"),
+        Platform(tmp_path, environment={}),
+    ):
+        raise AssertionError
+    assert not (tmp_path / "logs").exists()

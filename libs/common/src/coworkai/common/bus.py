@@ -414,7 +414,10 @@ def _requests(messages: Sequence[OutgoingMessage]) -> list[tuple[bytes, int]]:
     size = 0
     for message in messages:
         if len(message.data) > MAX_DATA_BYTES:
-            raise MessageTooLarge(f"{len(message.data)} bytes of data; Pub/Sub takes {MAX_DATA_BYTES}")
+            raise MessageTooLarge(
+                f"{len(message.data)} bytes of data; Pub/Sub takes {MAX_DATA_BYTES}",
+                remedy="put fewer records into a message",
+            )
         encoded = msgspec.json.encode(
             {"data": base64.b64encode(message.data).decode(), "attributes": dict(message.attributes)}
         )

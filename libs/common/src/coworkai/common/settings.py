@@ -8,9 +8,9 @@ setting is reported by its name and what is wrong with it, without its value.
 from __future__ import annotations
 
 import base64
-import binascii
 import contextlib
 import os
+import re
 import secrets
 import tempfile
 from enum import StrEnum
@@ -19,6 +19,7 @@ from typing import Self, TypeVar
 
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsError as NoJson
 
 from coworkai.common.errors import SettingsError
 
@@ -26,6 +27,7 @@ ENV_PREFIX = "COWORKAI_"
 MASTER_KEY_BYTES = 32
 GOOGLE_JWKS_URL = "https://www.googleapis.com/oauth2/v3/certs"
 GOOGLE_ISSUER = "https://accounts.google.com"
+_FIELD_NAME = re.compile(r'field "(\w+)"')
 
 
 class Mode(StrEnum):
@@ -143,20 +145,28 @@ class CommonSettings(BaseSettings):
 S = TypeVar("S", bound=CommonSettings)
 
 
-def load(settings: type[S], data_dir: Path | None = None) -> S:
-    """The service's settings from the environment; `data_dir`, where given, wins over it.
+def load(settings: type[S], data_dir: Path | None = None, **given: object) -> S:
+    """The service's settings from the environment; `data_dir`, and what else is `given`, win over it.
 
     Raises SettingsError with one line that names what is missing or wrong, never its value.
     """
+    if data_dir is not None:
+        given["data_dir"] = data_dir
+    remedy = f"set the {ENV_PREFIX}* environment variables"
     try:
-        return settings() if data_dir is None else settings(data_dir=data_dir)
+        return settings(**given)  # type: ignore[arg-type]  # pydantic says what is wrong with them
     except ValidationError as error:
         problems = "; ".join(
             ": ".join([*_variable(problem["loc"]), problem["msg"].removeprefix("Value error, ")])
             for problem in error.errors(include_input=False, include_url=False, include_context=False)
             if problem["type"] != "default_factory_not_called"
         )
-        raise SettingsError(problems, remedy=f"set the {ENV_PREFIX}* environment variables") from None
+        raise SettingsError(problems, remedy=remedy) from None
+    except NoJson as error:
+        # Its cause holds the value.
+        name = _FIELD_NAME.search(str(error))
+        where = "a setting" if name is None else "".join(_variable((name[1],)))
+        raise SettingsError(f"{where}: not valid JSON", remedy=remedy) from None
 
 
 def _variable(location: tuple[int | str, ...]) -> list[str]:
@@ -169,11 +179,13 @@ def _variable(location: tuple[int | str, ...]) -> list[str]:
 def _decode_key(text: str, where: str) -> bytes:
     try:
         key = base64.b64decode(text.strip(), validate=True)
-    except binascii.Error:
+    except ValueError:
         key = b""
     if len(key) != MASTER_KEY_BYTES:
         raise SettingsError(
-            f"{where} is not base64 of {MASTER_KEY_BYTES} bytes", remedy="make one: openssl rand -base64 32"
+            f"{where} is not base64 of {MASTER_KEY_BYTES} bytes",
+            remedy="put back the one that this lake was written with; a first one is made by: openssl rand "
+            f"-base64 {MASTER_KEY_BYTES}",
         )
     return key
 
@@ -192,4 +204,10 @@ def _kept_key(path: Path) -> bytes:
                 os.link(scratch, path)
         finally:
             Path(scratch).unlink()
-    return _decode_key(path.read_text(encoding="ascii"), str(path))
+    try:
+        text = path.read_bytes().decode("ascii", "replace")
+    except OSError as error:
+        raise SettingsError(
+            f"{path} cannot be read: {error.strerror}", remedy="it is a file that only its owner may read"
+        ) from None
+    return _decode_key(text, str(path))

@@ -26,9 +26,10 @@ from typing import IO, Self
 import httpx
 
 from coworkai.common.errors import SettingsError, Terminal, Transient
-from coworkai.common.settings import ENV_PREFIX
+from coworkai.common.settings import ENV_PREFIX, CommonSettings, Mode, load
 from coworkai.local import topology
 from coworkai.local.bus.settings import LOCAL_ISSUER
+from coworkai.local.settings_reference import SERVICES
 from coworkai.local.topology import PushIdentity
 
 HOST = "127.0.0.1"
@@ -52,6 +53,8 @@ MODULES = {
 }
 _SERVICES = tuple(name for name in MODULES if name != BUS)
 _STOP_ORDER = (("ingest",), ("runner", "insights", "partner-api"), (BUS,))
+_EMBEDDED: Mapping[str, object] = {"mode": Mode.LOCAL, "push_auth": False}
+"""What a platform sets itself, whatever the environment says."""
 _IDENTITY = PushIdentity("coworkai-local", "push@local.iam.gserviceaccount.com")
 
 
@@ -195,6 +198,7 @@ class Platform:
         self.data_dir.mkdir(parents=True, exist_ok=True)
         self._lock = _lock(self.data_dir)
         try:
+            self._check_master_key()
             self._prepare()
             self._start()
         except BaseException:
@@ -281,6 +285,11 @@ class Platform:
             self._lock.close()
             self._lock = None
 
+    def _check_master_key(self) -> None:
+        """Raises SettingsError. Without the key that there was, services would not start."""
+        key = self._environment.get(f"{ENV_PREFIX}MASTER_KEY")
+        load(CommonSettings, self.data_dir, master_key=key, **_EMBEDDED).master_key_bytes()
+
     def _start(self) -> None:
         read_end, write_end = os.pipe()
         self._lifeline = (os.fdopen(read_end, "rb"), os.fdopen(write_end, "wb"))
@@ -333,6 +342,12 @@ class Platform:
             f"{ENV_PREFIX}PUSH_JWKS_URL": f"{self.bus_url}/oauth2/v3/certs",
             f"{ENV_PREFIX}PUSH_ISSUER": LOCAL_ISSUER,
         }
+
+
+def check_settings() -> None:
+    """Raises SettingsError when a variable of the environment is not what its service takes."""
+    for settings in SERVICES.values():
+        load(settings, None, **_EMBEDDED)
 
 
 def own_environment() -> dict[str, str]:

@@ -16,6 +16,7 @@ from coworkai.common.clock import utc_now
 from coworkai.common.control import Capture, Control, Identity
 from coworkai.common.errors import Terminal
 from coworkai.common.lake import Lake
+from coworkai.common.wording import counted
 from coworkai.local.bus.publisher import EmbeddedPublisher
 from coworkai.local.platform import PROJECT, Platform, private_environment
 from coworkai.local.progress import Progress, wait_until_processed, wait_until_taken
@@ -117,11 +118,12 @@ def process(folder: Path, data_dir: Path, policy: TenantPolicy, watcher: Watcher
         control.close()
     if left.dead:
         raise Incomplete(
-            f"{left.dead} messages were given up", remedy=f"see {data_dir / 'logs'} for what refused them"
+            f"{counted(left.dead, 'message')} given up",
+            remedy=f"see {data_dir / 'logs'} for what refused them",
         )
     if left.failed_days:
         raise Incomplete(
-            f"{left.failed_days} days could not be computed",
+            f"{counted(left.failed_days, 'day')} could not be computed",
             remedy=f"see {data_dir / 'logs' / 'runner.log'}; with --data, ops/failures names the workers",
         )
     return summarise(lake, policy.tenant_id) | {"elapsed_s": round(time.monotonic() - started, 3)}

@@ -140,7 +140,10 @@ class Pipeline:
 
     async def _tenant_of(self, batch: Batch, delivery: Delivery) -> TenantContext:
         if delivery.sender is not None and delivery.sender != batch.header.tenant_id:
-            raise Forbidden("the ingest key is of another tenant than the batch")
+            raise Forbidden(
+                "the ingest key is of another tenant than the batch",
+                remedy="send the tenant_id that the key was made for, or use a key of the batch's tenant",
+            )
         context = await self._tenants.find(batch.header.tenant_id)
         if context is None:
             raise Rejected(Reason.UNKNOWN_TENANT)

@@ -44,6 +44,20 @@ class BodyTooLarge(Terminal):
     status = 413
 
 
+class BodyEncoded(Terminal):
+    """The body is compressed, which Pub/Sub never does."""
+
+    code = "body_encoded"
+    status = 415
+
+
+def check_encoding(headers: Mapping[bytes, bytes]) -> None:
+    """Raises BodyEncoded."""
+    encoding = headers.get(b"content-encoding")
+    if encoding is not None and encoding.strip().lower() not in {b"", b"identity"}:
+        raise BodyEncoded("the body is compressed", remedy="send it without Content-Encoding")
+
+
 @dataclass(slots=True)
 class InFlight:
     """Bytes of the requests being worked on, bounded."""
@@ -95,7 +109,9 @@ def _chunk(event: MutableMapping[str, Any]) -> tuple[bytes, bool]:
 
 def _check_size(size: int, limit: int) -> None:
     if size > limit:
-        raise BodyTooLarge(f"more than {limit} bytes")
+        raise BodyTooLarge(
+            f"the request is larger than {limit} bytes", remedy="send fewer records in a batch"
+        )
 
 
 class Push:
@@ -133,6 +149,7 @@ class Push:
         headers: dict[bytes, bytes] = dict(scope["headers"])
         if self._auth is not None:
             await self._auth.verify(headers.get(b"authorization", b"").decode("latin-1"))
+        check_encoding(headers)
         body = await read_body(receive, self._in_flight, self._max_body_bytes)
         size = len(body)
         source = SOURCES.get(scope["path"][len(PREFIX) :])

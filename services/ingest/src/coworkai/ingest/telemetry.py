@@ -16,7 +16,7 @@ from coworkai.common.errors import NotFound, Unauthenticated
 from coworkai.common.events import Source
 from coworkai.ingest.decode import Delivery
 from coworkai.ingest.pipeline import Delivered, Pipeline
-from coworkai.ingest.push import SOURCES, InFlight, read_body
+from coworkai.ingest.push import SOURCES, InFlight, check_encoding, read_body
 from coworkai.ingest.tenants import Tenants
 
 ATTRIBUTE_HEADERS = {
@@ -71,6 +71,7 @@ class TelemetryRoute:
         if source is None:
             raise NotFound("no such telemetry source", remedy=f"one of {', '.join(SOURCES)}")
         tenant_id = await self._authenticate(request.headers.get("authorization"))
+        check_encoding(dict(request.headers.raw))
         body = await read_body(request.receive, self.in_flight, self.max_message_bytes)
         try:
             return _answer(await self.pipeline.deliver(self._delivery(source, tenant_id, body, request)))

@@ -43,6 +43,7 @@ from coworkai.common.tables import (
     SILVER_ORG_MEMBERS,
     Table,
 )
+from coworkai.common.wording import counted
 from coworkai.runner import run_silver, run_stage1
 from coworkai.runner.artifacts import batch_artifacts, day_artifacts, put_all
 from coworkai.runner.bronze import DATED, PinnedBronze, event_dates
@@ -291,7 +292,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     finally:
         spark.stop()
         control.close()
-    sys.stdout.write(f"{len(runs)} days, {sum(sum(run.counts.values()) for run in runs)} rows\n")
+    rows = sum(sum(run.counts.values()) for run in runs)
+    sys.stdout.write(f"{counted(len(runs), 'day')}, {counted(rows, 'row')}\n")
     return 0
 
 

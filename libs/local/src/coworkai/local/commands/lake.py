@@ -12,6 +12,7 @@ import typer
 from rich.table import Column, Table
 
 from coworkai.common.control import Control
+from coworkai.common.wording import counted
 from coworkai.local.commands.options import (
     DEFAULT_DATA,
     Data,
@@ -158,7 +159,7 @@ def rebuild(
             out.print(f"No data: {tenant} has no telemetry from {first:%Y-%m-%d} to {last:%Y-%m-%d}.")
     for publication in publications:
         days = publication["days"]
-        out.print(f"{publication['stage']:<8} {len(days)} days published: {', '.join(days)}")
+        out.print(f"{publication['stage']:<8} {counted(len(days), 'day')} published: {', '.join(days)}")
     if failed:
         out.print(f"failed   {', '.join(failed)}")
     out.print(f"lake     {rebuilt.root}", soft_wrap=True)

@@ -17,6 +17,7 @@ from coworkai.common.control import Control
 from coworkai.common.errors import NotFound
 from coworkai.common.events import Source
 from coworkai.common.outcome import Reason
+from coworkai.common.wording import counted
 from coworkai.local.commands.options import (
     DEFAULT_DATA,
     Data,
@@ -149,7 +150,7 @@ def replay(
         )
         return
     out.print(
-        f"{tally.received:,} records = {tally.accepted:,} accepted + {tally.duplicate:,} duplicate "
+        f"{counted(tally.received, 'record')} = {tally.accepted:,} accepted + {tally.duplicate:,} duplicate "
         f"+ {tally.quarantined.total():,} quarantined again"
     )
 

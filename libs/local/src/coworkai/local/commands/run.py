@@ -25,6 +25,7 @@ from rich.text import Text
 
 from coworkai.common.control import Capture, Control, Identity
 from coworkai.common.errors import Terminal
+from coworkai.common.wording import counted
 from coworkai.local.commands.options import (
     DEFAULT_DATA,
     Data,
@@ -74,8 +75,9 @@ def up(
 
     Example: coworkai up --data ./data
     """
-    from coworkai.local.platform import Platform, own_environment, stop_on_signals
+    from coworkai.local.platform import Platform, check_settings, own_environment, stop_on_signals
 
+    check_settings()
     settings = settings_of(data, must_exist=False)
     control = Control(settings.control_url)
     with stop_on_signals():
@@ -139,10 +141,11 @@ def process(
 
     Example: coworkai process ./records --data ./result
     """
-    from coworkai.local.platform import stop_on_signals
+    from coworkai.local.platform import check_settings, stop_on_signals
     from coworkai.local.process import TenantPolicy, working_folder
     from coworkai.local.show import summary_table
 
+    check_settings()
     _warn_of_unknown_files(folder)
     if data is not None:
         make_folder(data, "--data")
@@ -178,18 +181,19 @@ def demo(
     Example: coworkai demo --data ./demo-data
     """
     from coworkai.local.demo import show_demo
-    from coworkai.local.platform import stop_on_signals
+    from coworkai.local.platform import check_settings, stop_on_signals
     from coworkai.local.process import TenantPolicy
     from coworkai.local.sample import write_organisation
 
+    check_settings()
     _fresh_demo_folder(data)
     first_day: date | None = None if start is None else start.date()
     # The records hold personal data in clear, so they are not kept beside the lake, which must not.
     with TemporaryDirectory(prefix="coworkai-records-") as records, stop_on_signals():
         facts = write_organisation(Path(records), seed=seed, start=first_day)
         err.print(
-            f"{facts.workers} workers in {facts.teams} teams, {facts.first_day} to {facts.last_day}: "
-            f"{facts.received:,} records",
+            f"{counted(facts.workers, 'worker')} in {counted(facts.teams, 'team')}, "
+            f"{facts.first_day} to {facts.last_day}: {counted(facts.received, 'record')}",
             soft_wrap=True,
         )
         summary = _process(Path(records), data, TenantPolicy(DEMO_TENANT))
@@ -263,7 +267,7 @@ def send(
     if json:
         print_json({"messages": sent.messages, "records": sent.records})
         return
-    out.print(f"{sum(sent.records.values()):,} records in {sent.messages:,} messages")
+    out.print(f"{counted(sum(sent.records.values()), 'record')} in {counted(sent.messages, 'message')}")
 
 
 def _process(folder: Path, data_dir: Path, policy: object) -> dict[str, object]:
