@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from coworkai.insights.brief import Draft, Statement
-from coworkai.insights.facts import Fact, FactBook, FactKind, FieldUnit
+from coworkai.insights.facts import Fact, FactBook, FactKind
 
 OFFERED_MAX = 240
 SLICES_MAX = 12
@@ -54,8 +54,4 @@ def _duration_s(fact: Fact) -> float:
 
 
 def _has_value(fact: Fact) -> bool:
-    return any(
-        field.value is not None
-        for name, field in fact.fields.items()
-        if name != "date" and field.unit is not FieldUnit.FLAG
-    )
+    return any(field.value is not None for name, field in fact.fields.items() if name != "date")

@@ -20,10 +20,10 @@ from string import Template
 from pydantic import BaseModel
 
 from coworkai.common.fact_ids import fact_part
-from coworkai.insights.answers import Repairs, schema_of
+from coworkai.insights.answers import Repairs
 from coworkai.insights.brief import Claim, Draft, Statement
 from coworkai.insights.clean import datamark
-from coworkai.insights.facts import Fact, FactBook, FactKind, FieldUnit
+from coworkai.insights.facts import Fact, FactBook, FactKind
 from coworkai.insights.llm import Prompt, Purpose
 from coworkai.insights.render import NoValue, value_text
 
@@ -144,10 +144,10 @@ def _about(book: FactBook, offered: Sequence[str]) -> dict[str, str]:
 
 
 def _fact_line(fact: Fact, book: FactBook, ids: OfferedIds) -> str:
-    """One fact as JSON: its id and the fields that have a value, written out. Flags cannot be stated."""
+    """One fact as JSON: its id and the fields that have a value, written out."""
     values: dict[str, object] = {"id": ids.short(fact.fact_id)}
     for name, field in fact.fields.items():
-        if field.unit is FieldUnit.FLAG or (name == "date" and fact.date == book.primary):
+        if name == "date" and fact.date == book.primary:
             continue
         try:
             values[name] = value_text(field, book.zone, book.primary)
@@ -161,7 +161,7 @@ def _line(values: dict[str, object]) -> str:
 
 
 def _schema(answer: type[BaseModel]) -> str:
-    return json.dumps(schema_of(answer), ensure_ascii=False)
+    return json.dumps(answer.model_json_schema(), ensure_ascii=False)
 
 
 def _filled(name: str, section: str, **values: str) -> str:
