@@ -209,6 +209,15 @@ class ArtifactPaths:
         folder = f"{self.root}/brief_consolidated/user_{_segment(user_id)}/primary_date={primary}"
         return f"{folder}/brief_{start}_to_{end}.{suffix}"
 
+    def team_brief(self, team: str, primary: date, start: date, end: date, suffix: str) -> str:
+        """`suffix` is json or md."""
+        folder = f"{self.root}/brief_consolidated/team_{_segment(team)}/primary_date={primary}"
+        return f"{folder}/brief_{start}_to_{end}.{suffix}"
+
+    def briefs_complete(self, primary: date) -> str:
+        """Names the run of Stage 2 whose artefacts of the day are all there."""
+        return f"{self.root}/brief_consolidated/complete/primary_date={primary}.json"
+
     def _context(self, user_id: str, primary: date) -> str:
         return f"{self.root}/context_consolidated/user_{_segment(user_id)}/primary_date={primary}"
 

@@ -69,7 +69,7 @@ class InsightPolicy:
 
 _NEEDED: dict[Writer, tuple[str, ...]] = {
     Writer.DETERMINISTIC: (),
-    Writer.GEMINI: ("model", "project", "location"),
+    Writer.GEMINI: ("model", "project"),
     Writer.ENDPOINT: ("endpoint", "project", "location"),
     Writer.OPENAI: ("model", "base_url"),
 }

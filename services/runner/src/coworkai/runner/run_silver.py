@@ -13,6 +13,7 @@ import polars as pl
 
 from coworkai.common.control import Stage
 from coworkai.common.errors import AccountingError
+from coworkai.common.isolation import isolate
 from coworkai.common.outputs import TABLES, Accounted, ComputedDay, Frames, Outputs, Run, WorkerFailure
 from coworkai.common.tables import (
     BRONZE_JOBS,
@@ -24,7 +25,6 @@ from coworkai.common.tables import (
 from coworkai.runner.batches import of_workers, together, worker_batches
 from coworkai.runner.bronze import INPUTS, PinnedBronze
 from coworkai.runner.digests import DayDigests, run_id
-from coworkai.runner.isolation import isolate
 from coworkai.runner.silver.identity import first_of_each
 from coworkai.runner.silver.org_history import ATTRIBUTES, org_members
 from coworkai.runner.stages import TenantRules

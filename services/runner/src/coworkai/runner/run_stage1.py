@@ -15,6 +15,7 @@ from deltalake import DeltaTable
 
 from coworkai.common.control import Stage
 from coworkai.common.errors import AccountingError
+from coworkai.common.isolation import isolate
 from coworkai.common.lake import Lake, reading, scan
 from coworkai.common.outputs import TABLES, Accounted, ComputedDay, Frames, Outputs, Run, WorkerFailure
 from coworkai.common.published import Published
@@ -29,7 +30,6 @@ from coworkai.common.tables import (
 )
 from coworkai.runner.batches import of_workers, together, worker_batches
 from coworkai.runner.digests import DayDigests, Sums, run_id
-from coworkai.runner.isolation import isolate
 from coworkai.runner.run_silver import DAY_TABLES as SILVER_DAY_TABLES
 from coworkai.runner.stages import TenantRules
 

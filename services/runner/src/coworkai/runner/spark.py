@@ -28,11 +28,11 @@ from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import from_arrow_schema
 from pyspark.sql.types import StructType
 
+from coworkai.common.isolation import isolate
 from coworkai.common.outputs import Accounted, Frames, WorkerFailure
 from coworkai.common.tables import Table
 from coworkai.runner.batches import of_workers, together
 from coworkai.runner.digests import DayDigests, Sums
-from coworkai.runner.isolation import isolate
 
 StageFunction = Callable[[Frames], Frames]
 """Frames by table id of whole workers in, frames by table id out, columns as declared but run_id."""

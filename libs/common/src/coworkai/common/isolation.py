@@ -15,7 +15,7 @@ from typing import TypeVar
 
 import polars as pl
 
-from coworkai.common.errors import AccountingError
+from coworkai.common.errors import AccountingError, Transient
 from coworkai.common.outputs import WorkerFailure
 
 T = TypeVar("T")
@@ -27,20 +27,25 @@ def isolate(
 ) -> tuple[list[T], list[WorkerFailure]]:
     """Results of `compute` over all workers, in as few calls as their failures allow, in order.
 
-    A call that raises is split in halves down to the single worker that fails. AccountingError is raised on:
-    a run whose identity does not hold fails as a whole.
+    A call that raises is split in halves down to the single worker that fails. AccountingError is raised on,
+    as a run whose identity does not hold fails as a whole, and so are transient errors, which are nobody's.
     """
     try:
         return [compute(workers)], []
-    except AccountingError:
+    except (AccountingError, Transient):
         raise
     except (Exception, pl.exceptions.PanicException) as error:
         if len(workers) <= 1:
-            return [], [WorkerFailure(user, type(error).__name__, _location(error)) for user in workers]
+            return [], [failure(user, error) for user in workers]
     half = len(workers) // 2
     first, first_failures = isolate(compute, workers[:half])
     second, second_failures = isolate(compute, workers[half:])
     return first + second, first_failures + second_failures
+
+
+def failure(user_id: str, error: BaseException) -> WorkerFailure:
+    """What is recorded of a worker's failure: no values, which may be telemetry."""
+    return WorkerFailure(user_id, type(error).__name__, _location(error))
 
 
 def _location(error: BaseException) -> str:
