@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
+from functools import lru_cache
 from types import MappingProxyType
 from urllib.parse import quote, unquote
 
@@ -121,6 +122,7 @@ def fact_name(identifier: str) -> FactName:
     return FactName(kind, subject, date.fromisoformat(on), tuple(rest))
 
 
+@lru_cache(maxsize=65_536)
 def fact_part(text: str) -> str:
     """A part of an id as it is written."""
     return quote(text, safe=_PLAIN)

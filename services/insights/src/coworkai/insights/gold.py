@@ -38,7 +38,7 @@ from coworkai.common.tables import (
     SILVER_ORG_MEMBERS,
     Table,
 )
-from coworkai.insights.fact_books import ARTIFACTS, CHAT, JOBS, MANIFESTS, GoldFrames, days_of
+from coworkai.insights.fact_rows import ARTIFACTS, CHAT, JOBS, MANIFESTS, GoldFrames, days_of
 from coworkai.insights.team_cells import week_of
 
 _READERS = 8
@@ -92,6 +92,19 @@ class PinnedGold:
             if workers is not None:
                 rows = rows.filter(pl.col("user_id").is_in(sorted(workers)))
             return rows.collect()
+
+    def workers(self, days: Sequence[date]) -> list[str]:
+        """Workers that anything is known of on the days, by id."""
+        rows = [
+            scan(self.deltas[table.id], table, days).select("user_id").unique()
+            for table in (GOLD_ACCOUNTING, GOLD_WORKBLOCKS, GOLD_KPI_DAILY)
+        ]
+        with reading(GOLD_KPI_DAILY):
+            known = pl.concat(rows).unique().collect(engine="streaming")
+        files = [self._artifacts(name, days)[0] for name in (MANIFESTS, CHAT)]
+        frames = [known, *files, self._incomplete(days, None)]
+        users = pl.concat([frame.select("user_id") for frame in frames])["user_id"]
+        return users.drop_nulls().unique().sort().to_list()
 
     def manifests(self, day: date) -> pl.DataFrame:
         """Manifest pairs of the day: the columns of `silver/manifest_pairs`; empty where there is no file."""
