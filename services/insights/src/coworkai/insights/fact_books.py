@@ -38,6 +38,7 @@ from coworkai.insights.fact_rows import (
     MANIFESTS,
     FactRules,
     GoldFrames,
+    days_of,
     fact_rows,
     zones,
 )
@@ -54,7 +55,15 @@ from coworkai.insights.facts import (
 )
 from coworkai.insights.team_cells import team_cells, week_of
 
-__all__ = ["DEFAULT_RULES", "WITHHELD", "FactRules", "GoldFrames", "team_books", "worker_books"]
+__all__ = [
+    "DEFAULT_RULES",
+    "WITHHELD",
+    "FactRules",
+    "GoldFrames",
+    "days_of",
+    "team_books",
+    "worker_books",
+]
 
 WITHHELD = "withheld"
 """In the place of a measure in a group fact: how many measures of the group's period are not told."""
