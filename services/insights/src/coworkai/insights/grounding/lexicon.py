@@ -1,0 +1,241 @@
+"""The gate's words, read once from the TOML files beside this module: what each phrase says of the facts.
+
+    "after hours time"  ─▶  Entry(measures={"after_hours_s"})        measures.toml
+    "fewer"             ─▶  Entry(direction=-1)                      wording.toml
+    "because"           ─▶  Entry(refused=Rule.CAUSE)
+    "across"            ─▶  Entry()                                  vocabulary.toml
+    anything else       ─▶  None: a word the gate does not understand
+
+The lists grow by adding words; there is no wording in code.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, fields
+from enum import StrEnum
+from functools import cache
+from importlib.resources import files
+from types import MappingProxyType
+from typing import Any
+
+from coworkai.common.measures import CATALOGUE
+
+_NONE: frozenset[str] = frozenset()
+
+
+class Rule(StrEnum):
+    """Why a statement may not be published."""
+
+    TEMPLATE = "template"
+    """Places and claims do not match one to one, or the template is no plain prose."""
+    CITATION = "citation"
+    """A claim cites what is not there, was not offered, or has no value."""
+    NUMBER = "number"
+    """A number in the writer's own words."""
+    UNIT = "unit"
+    """A unit beside a value that brings its own, or one of the writer's."""
+    MEASURE = "measure"
+    """A value said to be of another measure, or a measure without a fact for it."""
+    PAIRING = "pairing"
+    """A value said of another app, goal, span or role than its own."""
+    DAY = "day"
+    """Another day, or part of one, than the facts'."""
+    NAME = "name"
+    """A name that no cited fact has."""
+    STATUS = "status"
+    """A status other than the cited fact's, or of nothing cited."""
+    DIRECTION = "direction"
+    """More or less, against the sign of the cited difference, or against nothing cited."""
+    SUPERLATIVE = "superlative"
+    """The most or the first of what it is not."""
+    CAUSE = "cause"
+    CHARACTER = "character"
+    EMOTION = "emotion"
+    HEALTH = "health"
+    PERSON = "person"
+    """Anyone but the worker."""
+    MARKUP = "markup"
+    """Links, addresses, images, HTML, markdown, code, or what cannot be seen."""
+    VOCABULARY = "vocabulary"
+    """A word that the gate does not understand."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What a phrase says. `measures`, `statuses`, `flags` and `roles` are selectors."""
+
+    measures: frozenset[str] = _NONE
+    statuses: frozenset[str] = _NONE
+    flags: frozenset[str] = _NONE
+    roles: frozenset[str] = _NONE
+    direction: int | None = None
+    usual: bool = False
+    superlative: str | None = None
+    rank: int | None = None
+    negation: bool = False
+    absence: bool = False
+    wanted: bool = False
+    number: float | None = None
+    unit: str | None = None
+    day: str | None = None
+    part_of_day: str | None = None
+    joint: bool = False
+    of_group: bool = False
+    refused: Rule | None = None
+
+    def __or__(self, other: Entry) -> Entry:
+        """What two sections say of one phrase."""
+        merged = {
+            item.name: getattr(self, item.name) | getattr(other, item.name)
+            if isinstance(getattr(self, item.name), frozenset | bool)
+            else getattr(self, item.name)
+            if getattr(self, item.name) is not None
+            else getattr(other, item.name)
+            for item in fields(self)
+        }
+        return Entry(**merged)
+
+
+@dataclass(frozen=True, slots=True)
+class Lexicon:
+    """`phrases` by their first word, the longest first; `wholes` by part; `sets` for one rule each."""
+
+    phrases: Mapping[str, tuple[tuple[tuple[str, ...], Entry], ...]]
+    wholes: Mapping[str, str]
+    sets: Mapping[str, frozenset[str]]
+
+    def longest(self, words: list[str], at: int) -> tuple[int, Entry | None]:
+        """How many of the words from `at` on make a phrase, and its entry; (1, None) for an unknown word."""
+        for phrase, entry in self.phrases.get(words[at], ()):
+            length = len(phrase)
+            if length == 1 or tuple(words[at : at + length]) == phrase:
+                return length, entry
+        return 1, None
+
+
+_JOINTS = frozenset(
+    {
+        "and",
+        "but",
+        "while",
+        "with",
+        "whereas",
+        "against",
+        "versus",
+        "vs",
+        "compared",
+        "instead",
+        "plus",
+        "then",
+    }
+    | {"though", "although", "where", "which", "however", "who"}
+)
+"""Words that begin a new part of a sentence."""
+
+
+@cache
+def lexicon() -> Lexicon:
+    entries: dict[tuple[str, ...], Entry] = {}
+
+    def say(phrases: Iterable[str], entry: Entry) -> None:
+        for phrase in phrases:
+            words = tuple(_words(phrase))
+            known = entries.get(words)
+            entries[words] = entry if known is None else known | entry
+
+    measures, wording, plain = _read("measures"), _read("wording"), _read("vocabulary")
+    for selector, phrases in measures["phrases"].items():
+        say(phrases, Entry(measures=frozenset({selector})))
+    for measure in CATALOGUE.values():
+        say([measure.title.lower()], Entry(measures=frozenset({measure.name})))
+    for section, entry in _sections(wording):
+        say(section, entry)
+    say(_JOINTS, Entry(joint=True))
+    say(set(_plain_words(plain)), Entry())
+    by_first: dict[str, list[tuple[tuple[str, ...], Entry]]] = {}
+    for words, entry in entries.items():
+        by_first.setdefault(words[0], []).append((words, entry))
+    return Lexicon(
+        MappingProxyType(
+            {first: tuple(sorted(found, key=lambda one: -len(one[0]))) for first, found in by_first.items()}
+        ),
+        MappingProxyType(dict(measures["wholes"])),
+        MappingProxyType(
+            {name: frozenset(words) for name, words in (measures["sets"] | wording["sets"]).items()}
+        ),
+    )
+
+
+def _sections(wording: Mapping[str, Any]) -> Iterator[tuple[list[str], Entry]]:
+    signs = {"up": 1, "down": -1, "same": 0}
+    for name, phrases in wording["direction"].items():
+        yield phrases, Entry(direction=signs[name])
+    yield wording["usual"]["words"], Entry(usual=True)
+    for name, phrases in wording["status"].items():
+        yield phrases, Entry(statuses=frozenset({name}))
+    yield wording["absence"]["missing"], Entry(absence=True)
+    for name, phrases in wording["flags"].items():
+        yield phrases, Entry(flags=frozenset({name}))
+    for name, phrases in wording["superlative"].items():
+        yield phrases, Entry(superlative=name)
+    yield wording["negation"]["words"], Entry(negation=True)
+    yield wording["negation"]["wanted"], Entry(wanted=True)
+    for name, phrases in wording["role"].items():
+        yield phrases, Entry(roles=frozenset({name}))
+    for name, phrases in wording["day"].items():
+        yield phrases, Entry(day=name)
+    for name, phrases in wording["part_of_day"].items():
+        yield phrases, Entry(part_of_day=name)
+    for name, phrases in wording["unit"].items():
+        yield phrases, Entry(unit=name)
+    yield [*wording["unit_inside"]["words"], *wording["usual"]["plain"], *wording["plain"]["words"]], Entry()
+    for value, phrases in wording["number"].items():
+        yield phrases, Entry(number=float(value))
+    for value, phrases in wording["rank"].items():
+        yield phrases, Entry(rank=int(value))
+    yield wording["person"]["group"], Entry(of_group=True)
+    for name, section in wording["refused"].items():
+        for phrases in section.values():
+            yield [form for phrase in phrases for form in _forms(phrase)], Entry(refused=Rule(name))
+
+
+def _forms(phrase: str) -> Iterator[str]:
+    """A refused word with the endings that make another of it."""
+    yield phrase
+    if " " not in phrase and len(phrase) > 4:
+        yield from (f"{phrase}ly", f"{phrase}ness", f"{phrase}s")
+        if phrase.endswith("y"):
+            yield f"{phrase[:-1]}ily"
+
+
+def _plain_words(plain: Mapping[str, str]) -> Iterator[str]:
+    for name in ("words", "irregular", "planning"):
+        yield from plain[name].split()
+    for noun in plain["nouns"].split():
+        yield from (noun, _plural(noun))
+    for verb in plain["verbs"].split():
+        yield from (verb, _plural(verb))
+        stem = verb.removesuffix("e")
+        if verb.endswith("y") and verb[-2] not in "aeo":
+            yield from (f"{verb}ing", f"{verb[:-1]}ied")
+        else:
+            yield from (f"{stem}ing", f"{stem}ed")
+        if verb.endswith("ise"):
+            yield from (f"{verb[:-2]}z{ending}" for ending in ("e", "ed", "es", "ing"))
+
+
+def _plural(word: str) -> str:
+    if word.endswith("y") and word[-2] not in "aeou":
+        return f"{word[:-1]}ies"
+    return f"{word}es" if word.endswith(("s", "x", "ch", "sh", "z")) else f"{word}s"
+
+
+def _words(phrase: str) -> list[str]:
+    return re.findall(r"[^\W\d_]+(?:'[^\W\d_]+)*", phrase.lower())
+
+
+def _read(name: str) -> dict[str, Any]:
+    return tomllib.loads((files(__package__) / f"{name}.toml").read_text(encoding="utf-8"))
