@@ -538,12 +538,36 @@ def _is_gap(first: Place, second: Place) -> bool:
 
 # ------------------------------------------------------------------------------------------------ wholes
 def wholes(reading: Reading) -> Iterator[Found]:
-    """ "{0} of {1}": a part is not more than its whole."""
+    """ "{0} of {1}": a part of what it is part of, and not more than that."""
     for part, whole in _part_and_whole(reading):
-        if part.place is None or whole.place is None or part.place.fact.kind is FactKind.TARGET:
+        if part.place is None or whole.place is None:
             continue
-        if part.place.unit is whole.place.unit and part.place.number > whole.place.number:
+        if not _is_part(part.place, whole.place):
+            yield Found(Rule.PAIRING, part, "a part of what it is not part of")
+        elif (
+            part.place.fact.kind is not FactKind.TARGET
+            and part.place.unit is whole.place.unit
+            and part.place.number > whole.place.number
+        ):
             yield Found(Rule.PAIRING, part, "a part that is more than its whole")
+
+
+def _is_part(part: Place, whole: Place) -> bool:
+    """Counts and seconds of one sort have a known whole; what a target has reached is of its target."""
+    if part.fact.fact_id == whole.fact.fact_id:
+        if part.fact.kind is FactKind.TARGET:
+            return (part.field, whole.field) == ("actual", "target")
+        if part.field == whole.field:
+            return False
+    known = lexicon().wholes
+    owns = {known[selector] for selector in part.selectors if selector in known}
+    if owns and part.unit is whole.unit:
+        return bool(owns & whole.selectors)
+    return (
+        part.fact.kind is not whole.fact.kind
+        or part.unit is not whole.unit
+        or part.fact.kind not in _MEASURED
+    )
 
 
 def _is_number(item: Item) -> bool:

@@ -1,0 +1,57 @@
+"""The grounding gate: what share of seeded falsehoods it refuses, of true statements it lets pass, and its cost.
+
+The figures are of phrasings and a seed that the gate was not tuned on. Precision is the share of true
+statements that pass.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from random import Random
+
+from benchmarks.grounding_cases import Case, books, falsehoods, phrasings, true_statements
+from benchmarks.measure import cpu
+from benchmarks.result import Result
+from coworkai.insights.facts import FactBook
+from coworkai.insights.grounding import violations
+
+DEV_SEED = 20261001
+REPORTED_SEED = 77_003
+DAYS = 30
+REPEATS = 3
+
+
+def run() -> list[Result]:
+    cases = list(labelled("reported", REPORTED_SEED))
+    refused = Counter(case.kind for case, book in cases if violations(case.statement, book, case.offered))
+    total = Counter(case.kind for case, _ in cases)
+    truths = total.pop("true")
+    wrongly = refused.pop("true", 0)
+    name = "grounding"
+    return [
+        Result(name, "falsehoods", sum(total.values()), "statements", at_least=300),
+        Result(name, "true statements", truths, "statements", at_least=600),
+        Result(name, "recall", sum(refused.values()) / sum(total.values()), "of 1", at_least=0.99),
+        Result(name, "precision on true statements", 1 - wrongly / truths, "of 1", at_least=0.99),
+        *(Result(name, f"recall, {kind}", refused[kind] / count, "of 1") for kind, count in total.items()),
+        Result(name, "a statement", _cost_ms(cases), "CPU ms", at_most=0.3),
+    ]
+
+
+def labelled(words: str, seed: int, days: int = DAYS) -> Iterator[tuple[Case, FactBook]]:
+    """True statements and falsehoods of a set of phrasings, with their books; the same for the same seed."""
+    said, random = phrasings(words), Random(seed)
+    for book in books(seed, days):
+        for case in (*true_statements(book, said), *falsehoods(book, said, random)):
+            yield case, book
+
+
+def _cost_ms(cases: list[tuple[Case, FactBook]]) -> float:
+    best = float("inf")
+    for _ in range(REPEATS):
+        with cpu() as spent:
+            for case, book in cases:
+                violations(case.statement, book, case.offered)
+        best = min(best, spent.seconds)
+    return best / len(cases) * 1e3
