@@ -8,7 +8,7 @@ by the run that has published, after it has.
 from __future__ import annotations
 
 import io
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 
@@ -42,12 +42,14 @@ def put_all(store: ArtifactStore, artifacts: Iterable[Artifact]) -> None:
             pass
 
 
-def batch_artifacts(silver: PinnedSilver, gold: Frames, rules: TenantRules) -> Iterator[Artifact]:
-    """What lies in the batch folders of the days of `gold` (frames by table id, with run ids)."""
+def batch_artifacts(
+    silver: PinnedSilver, gold: Frames, run_ids: Mapping[date, str], rules: TenantRules
+) -> Iterator[Artifact]:
+    """What lies in the batch folders of the days of `run_ids`; `gold` are their frames by table id.
+
+    A day without a row of Gold has its folder too: there may have been chat.
+    """
     paths = ArtifactPaths(silver.tenant_id)
-    run_ids: dict[date, str] = dict(
-        pl.concat(frame.select("date", "run_id") for frame in gold.values()).unique().sort("date").iter_rows()
-    )
     theirs = {
         table.id: silver.read(table, run_ids) for table in (SILVER_MANIFEST_PAIRS, SILVER_CHAT, SILVER_HEALTH)
     }

@@ -5,8 +5,9 @@
 Invariants:
 - marks are pinned before the versions and the policy they stand for, so what is behind a cleared mark was
   read;
-- the next stage is marked before the publication that gives it work, so a crash in between repeats work and
-  forgets none;
+- stage 1 is marked before the publication that gives it work, so a crash in between repeats work and forgets
+  none. Stage 2 looks whenever it likes, as its lane is another: it is marked after the publication, which it
+  is sure to see then, and by the clearing of the marks of days that were found published already;
 - a day is written only when its run id, a digest of its input, is not the published one.
 """
 
@@ -62,6 +63,11 @@ class Outcome:
 
     publications: Sequence[Publication] = ()
     failed_days: frozenset[date] = frozenset()
+
+    @property
+    def days(self) -> set[date]:
+        """Days that were published."""
+        return {day for publication in self.publications for day in publication.run_ids}
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,12 +167,15 @@ class Pipeline:
                 tenant,
                 silver,
                 [day.date for day in pinned],
-                before_publication=partial(self.control.mark_dirty, tenant.tenant_id, Stage.STAGE2),
+                after_publication=partial(self.control.mark_dirty, tenant.tenant_id, Stage.STAGE2),
             )
         self.control.finish_stage(
             held.lease,
             [day for day in pinned if day.date not in outcome.failed_days],
             failed=[day for day in pinned if day.date in outcome.failed_days],
+            next_stage=Stage.STAGE2,
+            # A run that died after it had published left these to be found unchanged.
+            next_dates=[day.date for day in pinned if day.date not in outcome.days],
         )
         return outcome.publications
 
@@ -243,12 +252,12 @@ class Pipeline:
         silver: PinnedSilver,
         days: Collection[date],
         *,
-        before_publication: Callable[[Collection[date]], None] = lambda _days: None,
+        after_publication: Callable[[Collection[date]], None] = lambda _days: None,
         as_of: str | None = None,
     ) -> Outcome:
         """Compute Gold and artefacts of the local dates, week by week; publish news.
 
-        `before_publication` is told of the days that stage 2 is to compute. Raises as `silver`.
+        `after_publication` is told of the days that stage 2 is to compute. Raises as `silver`.
         """
         rules, started_at = self.rules_of(tenant), self.clock()
         outputs = Outputs.open(self.lake, tenant.tenant_id, Stage.STAGE1, held.fence)
@@ -267,10 +276,16 @@ class Pipeline:
             if computed:
                 gold, runs = run_stage1.write_days(outputs, computed)
                 runs.append(run_stage1.roll_up_week(outputs, silver, week, rules))
-                put_all(self.store, batch_artifacts(silver, gold, rules))
+                run_ids = {day.day: day.run.run_id for day in computed}
+                put_all(self.store, batch_artifacts(silver, gold, run_ids, rules))
                 held.check()
-                before_publication([day.day for day in computed])
-                self._publish(progress, outputs, runs, self._facts(silver.versions, started_at, as_of))
+                self._publish(
+                    progress,
+                    outputs,
+                    runs,
+                    self._facts(silver.versions, started_at, as_of),
+                    after_publication,
+                )
             self._put_day_artifacts(held, silver, [day for day in week_days if silver.has(day)], rules)
         return progress.outcome()
 
@@ -290,11 +305,19 @@ class Pipeline:
     def _facts(self, inputs: Mapping[str, int], started_at: datetime, as_of: str | None) -> Facts:
         return Facts(inputs, CODE_VERSION, RULES_VERSION, started_at, self.clock(), as_of)
 
-    def _publish(self, progress: _Progress, outputs: Outputs, runs: Sequence[Run], facts: Facts) -> None:
+    def _publish(
+        self,
+        progress: _Progress,
+        outputs: Outputs,
+        runs: Sequence[Run],
+        facts: Facts,
+        then: Callable[[Collection[date]], None] = lambda _days: None,
+    ) -> None:
         if not runs:
             return
         outputs.publish(runs, facts)
         days = {run.days[0]: run.run_id for run in runs if len(run.days) == 1}
+        then(days)
         publication = Publication(outputs.stage, outputs.tenant_id, days, outputs.versions)
         log.info(
             "published",

@@ -125,15 +125,16 @@ class Job:
             ),
             lambda frames: run_stage1.account(frames).seconds,
         ) as computed:
-            runs = _runs(computed, run_stage1.day_run_ids(silver, days, rules))
+            names = run_stage1.day_run_ids(silver, days, rules)
+            runs = _runs(computed, names)
             self._write(outputs, computed, runs)
         weeks = sorted({run_stage1.week_of(day) for day in days})
         runs += [run_stage1.roll_up_week(outputs, silver, week, rules) for week in weeks]
         for day in days:
             gold = {table.id: outputs.read(table, [day]) for table in run_stage1.DAY_TABLES}
-            put_all(self.store, batch_artifacts(silver, gold, rules))
-        self.control.mark_dirty(self.tenant.tenant_id, Stage.STAGE2, days)
+            put_all(self.store, batch_artifacts(silver, gold, {day: names[day]}, rules))
         self._publish(held, outputs, runs, silver.versions, started_at)
+        self.control.mark_dirty(self.tenant.tenant_id, Stage.STAGE2, days)
         put_all(self.store, day_artifacts(silver, days, rules))
         return runs
 
