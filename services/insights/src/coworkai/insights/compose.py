@@ -19,6 +19,7 @@ from coworkai.insights.brief import Draft, DraftInsight, Statement, StatementKin
 from coworkai.insights.facts import Fact, FactBook, FactKind, Status
 from coworkai.insights.insights import (
     CHANGES,
+    MESSAGING,
     InsightRow,
     focus_phrase,
     longest,
@@ -26,6 +27,7 @@ from coworkai.insights.insights import (
     usage_kind,
 )
 from coworkai.insights.phrases import (
+    WITHHELD,
     Phrase,
     against_usual,
     described,
@@ -37,32 +39,17 @@ from coworkai.insights.phrases import (
     pick,
     shown,
     statement,
+    team_value,
 )
 
 LISTED_MAX = 3
 """Goals that one sentence names."""
 SECTION_MAX = 4
 INSIGHTS_MAX = 3
+INSIGHT_MIN_SCORE = 1.0
+"""Below it an insight is told only where there is no other."""
 DATA_QUALITY_MAX = 4
 _HEADLINE_NAME_MAX_CHARS = 60
-_MESSAGING = frozenset(
-    {
-        "discord",
-        "mail",
-        "olk",
-        "outlook",
-        "signal",
-        "skype",
-        "slack",
-        "teams",
-        "telegram",
-        "thunderbird",
-        "webex",
-        "whatsapp",
-        "zoom",
-    }
-)
-"""Apps that are for messages and meetings."""
 _TOPIC_OF = {measure: topic for topic, measures in CHANGES.items() for measure in measures}
 
 
@@ -202,41 +189,44 @@ def _goal_leads(book: FactBook) -> Iterator[_Lead]:
     count, total = number(done, "value"), number(declared, "value")
     both = (done, "value"), (declared, "value")
     if count == total and len(finished) == total and _are_short(book, finished) and total <= 2:
-        names = _names(finished)
-        lead = names + Phrase(" is done" if total == 1 else " are done")
-        yield _Lead(3.0, "goals", lead, Phrase(", with ") + names + Phrase(" done"))
+        lead = _names(finished) + Phrase(" is done" if total == 1 else " are done")
+        yield _Lead(3.0, "goals", lead, phrase(", with {} of {} goals done", *both))
     elif count == total:
         yield _Lead(
             3.0,
             "goals",
-            phrase("all {} goals are done", (declared, "value")),
-            phrase(", with all {} goals done", (declared, "value")),
+            phrase("all {} goals are done", (done, "value")),
+            phrase(", with all {} goals done", (done, "value")),
         )
     elif count:
         lead = phrase(f"{{}} of {{}} goals {'is' if count == 1 else 'are'} done", *both)
         yield _Lead(2.2 + count / total / 2, "goals", lead, phrase(", with {} of {} goals done", *both))
     else:
-        lead = phrase("none of the {} goals is done", (declared, "value"))
-        if total == 1:
-            lead = phrase("the {} goal of the day is not done", (declared, "value"))
-        yield _Lead(2.8, "goals", lead, phrase("; none of the {} goals is done", (declared, "value")))
+        lead = phrase("{} of {} goals are done", *both)
+        yield _Lead(2.6, "goals", lead, phrase(", with {} of {} goals done", *both))
 
 
 def _target_leads(book: FactBook) -> Iterator[_Lead]:
     for fact in book.of(FactKind.TARGET, book.primary):
-        if not known(fact, "name", "actual", "target", "attainment") or fact["status"] not in {
-            "met",
-            "missed",
-        }:
+        if fact["status"] not in {Status.MET, Status.MISSED} or not known(fact, "name", "actual", "target"):
             continue
-        attainment = number(fact, "attainment")
-        cited = (fact, "name"), (fact, "actual"), (fact, "target")
-        yield _Lead(
-            1.6 + min(abs(attainment - 1), 1),
-            f"target:{fact.fact_id}",
-            phrase("{} came to {} against a target of {}", *cited),
-            phrase("; {} came to {} against a target of {}", *cited),
+        said = _target(book, fact)
+        score = 1.6 + min(abs(number(fact, "attainment") - 1), 1)
+        yield _Lead(score, f"target:{fact.fact_id}", said, Phrase("; ") + said)
+
+
+def _target(book: FactBook, fact: Fact) -> Phrase:
+    """What became of a target that was met or missed."""
+    cited = (fact, "name"), (fact, "actual"), (fact, "target")
+    if fact["status"] == Status.MISSED:
+        words = pick(
+            ("{} came to {} against a target of {}", "{} ended at {}, short of its target of {}"), fact
         )
+        return phrase(words, *cited)
+    if shown(book, fact, "actual") == shown(book, fact, "target"):
+        return phrase("{} met its target of {}", (fact, "name"), (fact, "target"))
+    words = pick(("{} reached {} against a target of {}", "{} came to {}, above its target of {}"), fact)
+    return phrase(words, *cited)
 
 
 def _change_leads(book: FactBook) -> Iterator[_Lead]:
@@ -275,7 +265,7 @@ def _goals(book: FactBook, status: Status) -> list[Fact]:
     return [
         fact
         for fact in book.of(FactKind.GOAL, book.primary)
-        if fact["status"] == status.value and known(fact, "name")
+        if fact["status"] == status and known(fact, "name")
     ]
 
 
@@ -295,7 +285,7 @@ def _open_before(book: FactBook, goal: Fact) -> Fact | None:
             fact
             for fact in sorted(book.of(FactKind.GOAL), key=lambda fact: fact.date)
             if fact.date < book.primary
-            and fact["status"] == Status.OPEN.value
+            and fact["status"] == Status.OPEN
             and str(fact["name"]).casefold() == name
         ),
         None,
@@ -307,7 +297,9 @@ def _momentum(book: FactBook, insights: Sequence[InsightRow]) -> Iterator[_Point
     done = _goals(book, Status.DONE)
     carried = [(goal, before) for goal in done if (before := _open_before(book, goal)) is not None]
     for goal, before in carried[:2]:
-        words = pick(("{} is done; it was open since {}", "{}, open since {}, is done"), goal)
+        words = pick(
+            ("{} is done; it was still open on {}", "{} is done, having been on the list since {}"), goal
+        )
         yield _Point(phrase(words, (goal, "name"), (before, "date")), f"goal:{goal.fact_id}")
     named = {goal.fact_id for goal, _ in carried[:2]}
     rest = [goal for goal in done if goal.fact_id not in named][:LISTED_MAX]
@@ -315,22 +307,19 @@ def _momentum(book: FactBook, insights: Sequence[InsightRow]) -> Iterator[_Point
         words = pick(("you finished ", "done: ", "off the list: "), rest[0])
         yield _Point(Phrase(words) + _names(rest), "goals_done")
     for fact in book.of(FactKind.TARGET, book.primary):
-        if fact["status"] == Status.MET.value and known(fact, "name", "target", "actual"):
-            yield _Point(_met(book, fact), f"target:{fact.fact_id}")
-    rows = list(_rows(insights, StatementKind.MOMENTUM))
-    yield from sorted(rows, key=lambda point: point.topic == "momentum")
-
-
-def _met(book: FactBook, fact: Fact) -> Phrase:
-    if shown(book, fact, "actual") == shown(book, fact, "target"):
-        return phrase("{} met its target of {}", (fact, "name"), (fact, "target"))
-    words = pick(("{} met its target of {} with {}", "{}: target {}, reached {}"), fact)
-    return phrase(words, (fact, "name"), (fact, "target"), (fact, "actual"))
+        if fact["status"] == Status.MET and known(fact, "name", "target", "actual"):
+            yield _Point(_target(book, fact), f"target:{fact.fact_id}")
+    has_work = book.kpi("active_s") is not None
+    yield from (
+        point
+        for point in _rows(insights, StatementKind.MOMENTUM)
+        if point.topic != "momentum" or not has_work
+    )
 
 
 def _follow_ups(book: FactBook) -> Iterator[_Point]:
     for fact in book.of(FactKind.CHAT, book.primary):
-        if fact["status"] == Status.BLOCKER.value and known(fact, "occurred_at", "text"):
+        if fact["status"] == Status.BLOCKER and known(fact, "occurred_at", "text"):
             words = pick(
                 (
                     "if what you asked at {} is still unanswered, ask for help with it",
@@ -348,7 +337,7 @@ def _next_steps(book: FactBook) -> Iterator[_Point]:
         words = pick(
             (
                 "{} has been open since {}: agree a smaller first step for it",
-                "{} has been open since {}: do it first, or take it off the list",
+                "{} has been open since {}: do it first, or set it aside",
             ),
             goal,
         )
@@ -358,7 +347,7 @@ def _next_steps(book: FactBook) -> Iterator[_Point]:
     if rest:
         yield _Point(_take_up(rest[:LISTED_MAX]), "goals_open")
     for fact in book.of(FactKind.TARGET, book.primary):
-        if fact["status"] == Status.MISSED.value and known(fact, "name", "actual", "target"):
+        if fact["status"] == Status.MISSED and known(fact, "name", "actual", "target"):
             words = pick(
                 ("plan the rest of {}: {} of {} so far", "{} stands at {} of {}: plan the rest"), fact
             )
@@ -386,7 +375,7 @@ def _unreported(book: FactBook) -> Iterator[_Point]:
         after = " is unreported" if len(unreported) == 1 else " are unreported"
         yield _Point(Phrase(words) + _names(unreported) + Phrase(after), "goals_unreported")
     for fact in book.of(FactKind.TARGET, book.primary):
-        if fact["status"] == Status.UNREPORTED.value and known(fact, "name", "target"):
+        if fact["status"] == Status.UNREPORTED and known(fact, "name", "target"):
             words = "report a figure for {}, whose target is {}"
             yield _Point(phrase(words, (fact, "name"), (fact, "target")), f"target:{fact.fact_id}")
 
@@ -397,6 +386,8 @@ def _insights(book: FactBook, insights: Sequence[InsightRow], page: _Page) -> tu
     for row in sorted(insights, key=lambda row: (-row.score, row.insight_id)):
         if row.statement.kind is not StatementKind.INSIGHT or len(pairs) == INSIGHTS_MAX:
             continue
+        if pairs and row.score < INSIGHT_MIN_SCORE:
+            break
         topic = _TOPIC_OF.get(row.type.partition(".")[2], row.family)
         if topic in page.topics or not page.is_new(row.said):
             continue
@@ -431,11 +422,11 @@ def _direction(book: FactBook, measure: str) -> str | None:
 def _on_focus(book: FactBook, measure: str) -> Iterator[Phrase]:
     usual = book.baseline(measure)
     if usual is not None and usual["direction"] == "below":
-        yield phrase("set aside your usual {} before the day fills up", (usual, "median"))
+        yield phrase("set aside your usual {} of focused work early in the day", (usual, "median"))
     for fact in sorted(book.of(FactKind.FOCUS, book.primary), key=lambda fact: -number(fact, "duration_s")):
-        yield phrase("keep the time from {} free for it again", (fact, "started_at"))
+        yield phrase("keep the time from {} free for focused work again", (fact, "started_at"))
     if usual is not None:
-        yield phrase("plan at least your usual {} for the next day", (usual, "median"))
+        yield phrase("plan at least your usual {} of focused work for the next day", (usual, "median"))
     block = longest(book.of(FactKind.BLOCK, book.primary))
     if block is not None:
         yield phrase("keep the time from {} undisturbed", (block, "started_at"))
@@ -444,9 +435,9 @@ def _on_focus(book: FactBook, measure: str) -> Iterator[Phrase]:
 def _on_active(book: FactBook, measure: str) -> Iterator[Phrase]:
     usual = book.baseline(measure)
     if usual is not None and usual["direction"] == "above":
-        yield phrase("see what can wait: your usual is {}", (usual, "median"))
+        yield phrase("see what can wait: your usual active time is {}", (usual, "median"))
     elif usual is not None:
-        words = "if you worked longer, check that the collector was running; your usual is {}"
+        words = "if you worked longer, check the collector; your usual active time is {}"
         yield phrase(words, (usual, "median"))
     block = longest(book.of(FactKind.BLOCK, book.primary))
     if block is not None:
@@ -465,7 +456,7 @@ def _on_switching(book: FactBook, measure: str) -> Iterator[Phrase]:
         if usage_kind(fact) == "app" and known(fact, "name", "duration_s")
     ]
     for fact in apps:
-        if str(fact["name"]) in _MESSAGING:
+        if str(fact["name"]) in MESSAGING:
             words = pick(
                 ("open {} at set times only: it had {} of the day", "give {} a few fixed slots; it took {}"),
                 fact,
@@ -480,37 +471,62 @@ def _on_after_hours(book: FactBook, measure: str) -> Iterator[Phrase]:
     usual = book.baseline("after_hours_s")
     for day in book.of(FactKind.DAY, book.primary):
         if known(day, "first_at", "last_at"):
-            words = "see what could move inside it: work ran from {} to {}"
+            words = "see what could move inside your schedule: work ran from {} to {}"
             yield phrase(words, (day, "first_at"), (day, "last_at"))
     if usual is not None and number(usual, "median") > 0:
-        yield phrase("see what can wait for the next day: your usual is {}", (usual, "median"))
+        words = "see what can wait: usually {} of the work is outside your schedule"
+        yield phrase(words, (usual, "median"))
 
 
 def _on_longest_block(book: FactBook, measure: str) -> Iterator[Phrase]:
     block = longest(book.of(FactKind.BLOCK, book.primary))
-    if block is not None:
-        words = pick(
-            (
-                "give the task that needs the longest run the same slot, from about {}",
-                "use the hours from {} for work that needs a long run",
-            ),
-            block,
-        )
+    if block is None:
+        return
+    if measure and _direction(book, measure) == "below":
+        words = "if you need a longer run, keep the hours from {} clear of meetings"
         yield phrase(words, (block, "started_at"))
+        return
+    words = pick(
+        (
+            "give the task that needs the longest run the same slot, from about {}",
+            "use the hours from {} for work that needs a long run",
+        ),
+        block,
+    )
+    yield phrase(words, (block, "started_at"))
 
 
 def _on_main_app(book: FactBook, _measure: str) -> Iterator[Phrase]:
-    for fact in book.of(FactKind.USAGE, book.primary):
-        if fact["rank"] == 1 and usage_kind(fact) == "app" and known(fact, "duration_s"):
-            words = "if that was not the plan, decide first how much of a day it gets: it had {}"
-            yield phrase(words, (fact, "duration_s"))
+    apps = [fact for fact in book.of(FactKind.USAGE, book.primary) if usage_kind(fact) == "app"]
+    for fact in apps[1:2]:
+        words = pick(
+            (
+                "check that this is the split you planned: {} came next with {}",
+                "if another split suits the goals better, start there: {} was next with {}",
+            ),
+            fact,
+        )
+        yield phrase(words, (fact, "name"), (fact, "duration_s"))
+    for fact in apps[:1]:
+        words = "if that was not the plan, set the share of a day it should have: it had {}"
+        yield phrase(words, (fact, "duration_s"))
 
 
 def _on_copying(book: FactBook, measure: str) -> Iterator[Phrase]:
     value = book.kpi("copy_pastes")
     if value is not None:
-        words = "if the same text came up often, make a template of it: {} copies and pastes in all"
+        words = "if the same text came up often, keep it at hand: {} copies and pastes in all"
         yield phrase(words, (value, "value"))
+
+
+def _on_messaging(book: FactBook, _measure: str) -> Iterator[Phrase]:
+    for fact in sorted(book.of(FactKind.FOCUS, book.primary), key=lambda fact: -number(fact, "duration_s")):
+        yield phrase(
+            "read messages at set times, and keep the hours from {} free of them", (fact, "started_at")
+        )
+    for fact in book.of(FactKind.DAY, book.primary):
+        if known(fact, "first_at"):
+            yield phrase("read messages at set times; the day's work began at {}", (fact, "first_at"))
 
 
 def _on_theme(book: FactBook, _measure: str) -> Iterator[Phrase]:
@@ -519,9 +535,14 @@ def _on_theme(book: FactBook, _measure: str) -> Iterator[Phrase]:
             words = "put the answers into one note: they are spread over {} conversations"
             yield phrase(words, (chats, "conversations"))
         elif known(chats, "last_at"):
-            yield phrase(
-                "note the answers while they are fresh; the last question was at {}", (chats, "last_at")
+            words = pick(
+                (
+                    "note the answers while they are fresh; the last question was at {}",
+                    "write down what you have learned; you last asked at {}",
+                ),
+                chats,
             )
+            yield phrase(words, (chats, "last_at"))
 
 
 _ADVICE: Mapping[str, Callable[[FactBook, str], Iterator[Phrase]]] = {
@@ -532,6 +553,7 @@ _ADVICE: Mapping[str, Callable[[FactBook, str], Iterator[Phrase]]] = {
     "longest_block": _on_longest_block,
     "main_app": _on_main_app,
     "copying": _on_copying,
+    "messaging": _on_messaging,
     "theme": _on_theme,
 }
 
@@ -586,29 +608,31 @@ def _day_before(book: FactBook, measure: str) -> Fact | None:
 
 
 def _team_headline(book: FactBook, today: Mapping[str, Fact]) -> Phrase | None:
-    active, focus = today.get("active_s"), today.get("focus_s")
+    active = today.get("active_s")
     if active is None:
         return next((said for fact in today.values() if (said := described(fact, book))), None)
     said = phrase("{} of active time from {} people", (active, "value"), (active, "contributors"))
     done, declared = today.get("goals_done"), today.get("goals_declared")
+    share = today.get("focus_ratio")
     if done is not None and declared is not None:
         said += phrase(", with {} of {} goals done", (done, "value"), (declared, "value"))
-    elif focus is not None and number(focus, "value"):
-        said += phrase(", {} of it focused work", (focus, "value"))
+    elif share is not None and number(share, "value"):
+        said += phrase(", {} of it focused work", (share, "value"))
     return said
 
 
 def _team_momentum(book: FactBook, today: Mapping[str, Fact]) -> Iterator[_Point]:
     blocks, focus = today.get("focus_blocks"), today.get("focus_s")
-    if focus is not None and blocks is not None and number(blocks, "value"):
-        words = "{} stretches of focused work added up to {}"
-        yield _Point(phrase(words, (blocks, "value"), (focus, "value")), "focus")
-    if focus is not None and (before := _day_before(book, "focus_s")) is not None:
-        words = "focused work came to {} on {}"
-        yield _Point(phrase(words, (before, "value"), (before, "date")), "focus_before")
+    if blocks is not None and number(blocks, "value"):
+        yield _Point(phrase("the team had {} stretches of focused work", (blocks, "value")), "focus_blocks")
+    if focus is not None and number(focus, "value"):
+        said = phrase("focused work came to {}", (focus, "value"))
+        if (before := _day_before(book, "focus_s")) is not None:
+            said += phrase(", after {} on {}", (before, "value"), (before, "date"))
+        yield _Point(said, "focus")
     attainment = today.get("kpi_attainment")
     if attainment is not None and number(attainment, "value") >= 1:
-        words = "declared targets stand at {} on average, over {} people"
+        words = "average attainment of the targets is {}, over {} people"
         yield _Point(phrase(words, (attainment, "value"), (attainment, "contributors")), "targets")
     week = _group(book, "week")
     if "active_s" in week and "focus_s" in week:
@@ -620,7 +644,7 @@ def _team_momentum(book: FactBook, today: Mapping[str, Fact]) -> Iterator[_Point
 def _team_next_steps(today: Mapping[str, Fact]) -> Iterator[_Point]:
     attainment = today.get("kpi_attainment")
     if attainment is not None and number(attainment, "value") < 1:
-        words = "go through the targets together: they stand at {} on average, over {} people"
+        words = "go through the targets together: average attainment is {}, over {} people"
         yield _Point(phrase(words, (attainment, "value"), (attainment, "contributors")), "targets")
     done, declared = today.get("goals_done"), today.get("goals_declared")
     if done is not None and declared is not None and number(done, "value") < number(declared, "value"):
@@ -638,14 +662,11 @@ def _team_insights(book: FactBook, today: Mapping[str, Fact]) -> Iterator[tuple[
         yield said, phrase(words, (switching, "contributors"))
     if hours is not None and number(hours, "value") >= 1_800:
         said = phrase("{} of the work was outside people's schedules", (hours, "value"))
-        words = "check hand-overs and deadlines with the {} people who have a schedule"
+        words = "look at the deadlines: {} people have a schedule to compare with"
         yield said, phrase(words, (hours, "contributors"))
 
 
 def _team_gaps(today: Mapping[str, Fact]) -> Iterator[_Point]:
-    withheld = today.get("withheld")
+    withheld = today.get(WITHHELD)
     if withheld is not None and number(withheld, "value"):
-        words = "{} figures of the day are not shown: too few people are behind them"
-        if number(withheld, "value") == 1:
-            words = "{} figure of the day is not shown: too few people are behind it"
-        yield _Point(phrase(words, (withheld, "value")), "withheld")
+        yield _Point(team_value(withheld), WITHHELD)

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import date
 from enum import StrEnum
 
 import polars as pl
@@ -18,7 +17,7 @@ import polars as pl
 from coworkai.common.fact_ids import fact_name, fact_part
 from coworkai.common.tables import GOLD_INSIGHTS
 from coworkai.insights.brief import Statement, StatementKind
-from coworkai.insights.facts import Fact, FactBook, FactKind
+from coworkai.insights.facts import Fact, FactBook, FactKind, FieldUnit
 from coworkai.insights.markdown import document
 from coworkai.insights.phrases import (
     Phrase,
@@ -47,11 +46,16 @@ class InsightRules:
     """Robust standard deviations from the worker's usual from which a change is worth a line."""
     notable_change: float = 0.5
     """Share of the usual from which it is where the past days were all alike, so that there is no z."""
-    after_hours_min_s: float = 900.0
+    material_change: float = 0.1
+    """Share of the usual below which no change is worth a line, whatever its z."""
+    material_s: float = 900.0
+    """The same for durations, in seconds."""
+    after_hours_min_s: float = 1_800.0
     long_block_min_s: float = 3_600.0
     synthetic_min_s: float = 300.0
     noise_min_s: float = 120.0
-    overlapped_min_s: float = 600.0
+    overlapped_min_s: float = 1_800.0
+    messaging_min_share: float = 0.12
     themes_max: int = 3
     blockers_max: int = 4
 
@@ -77,15 +81,22 @@ class InsightRow:
         return self.type.partition(".")[0]
 
 
+MESSAGING = frozenset(
+    {"discord", "mail", "olk", "outlook", "signal", "slack", "teams", "telegram", "thunderbird", "whatsapp"}
+)
+"""Apps that are for messages."""
 CHANGES: Mapping[str, tuple[str, ...]] = {
     "focus": ("focus_s", "focus_ratio", "focus_blocks"),
     "active": ("active_s",),
-    "switching": ("context_switches_per_hour", "median_dwell_s"),
+    "switching": ("context_switches_per_hour",),
     "after_hours": ("after_hours_s",),
     "longest_block": ("longest_block_s",),
     "copying": ("copy_paste_per_hour",),
 }
 """Measures whose change is worth a line, by topic: of a topic only the one that moved most is told."""
+_ONLY_ABOVE = frozenset({"after_hours_s", "copy_paste_per_hour"})
+"""Less of these is nothing to act on."""
+_LOW_WEIGHT = {"longest_block_s": 0.15, "copy_paste_per_hour": 0.6}
 
 
 def insights_of(book: FactBook, rules: InsightRules = DEFAULT_RULES) -> list[InsightRow]:
@@ -95,7 +106,7 @@ def insights_of(book: FactBook, rules: InsightRules = DEFAULT_RULES) -> list[Ins
         *_longest_block(book, rules),
         *_changes(book, rules),
         *_after_hours(book, rules),
-        *_main_app(book),
+        *_apps(book, rules),
         *_gaps(book, rules),
         *_blockers(book, rules),
         *_themes(book, rules),
@@ -167,14 +178,16 @@ def longest(facts: Iterable[Fact]) -> Fact | None:
     return max(facts, key=lambda fact: number(fact, "duration_s"), default=None)
 
 
-def previous(book: FactBook, measure: str) -> Fact | None:
-    """The measure on the last day of the window before the primary one that has it."""
-    earlier: list[tuple[date, Fact]] = [
-        (fact.date, fact)
-        for fact in book.of(FactKind.KPI)
-        if fact.measure == measure and fact.date < book.primary and number(fact, "value") > 0
-    ]
-    return max(earlier, key=lambda one: one[0])[1] if earlier else None
+def earlier_days(book: FactBook, measure: str) -> list[Fact]:
+    """The measure on the days of the window before the primary one, in order; days of none left out."""
+    return sorted(
+        (
+            fact
+            for fact in book.of(FactKind.KPI)
+            if fact.measure == measure and fact.date < book.primary and number(fact, "value") > 0
+        ),
+        key=lambda fact: fact.date,
+    )
 
 
 # ----------------------------------------------------------------------------------------------- workblock
@@ -194,7 +207,8 @@ def focus_phrase(best: Fact) -> Phrase:
     words = pick(
         (
             "your longest stretch of focused work ran {} from {}",
-            "{} of focused work without a break from {}",
+            "the longest stretch of focused work lasted {}, from {}",
+            "{} of unbroken focused work from {}",
         ),
         best,
     )
@@ -218,7 +232,7 @@ def _longest_block(book: FactBook, rules: InsightRules) -> Iterator[_Found]:
         ),
         block,
     )
-    yield _Found("longest_block", phrase(words, (block, "duration_s"), (block, "ended_at")), 1.0)
+    yield _Found("longest_block", phrase(words, (block, "duration_s"), (block, "ended_at")), 0.7)
 
 
 def _changes(book: FactBook, rules: InsightRules) -> Iterator[_Found]:
@@ -226,7 +240,7 @@ def _changes(book: FactBook, rules: InsightRules) -> Iterator[_Found]:
         changed = [found for measure in measures if (found := _change(book, measure, rules)) is not None]
         if changed:
             yield max(changed, key=lambda found: found.score)
-        elif topic in {"focus", "active"} and (found := _since(book, measures[0])) is not None:
+        elif (found := _course(book, topic, measures[0], rules)) is not None:
             yield found
         elif topic == "switching" and (value := book.kpi(measures[0])) is not None:
             usual = book.baseline(measures[0])
@@ -234,33 +248,72 @@ def _changes(book: FactBook, rules: InsightRules) -> Iterator[_Found]:
             yield _Found("switching", said or phrase("you changed window or page {}", (value, "value")), 0.8)
 
 
+def _course(book: FactBook, topic: str, measure: str, rules: InsightRules) -> _Found | None:
+    """How the days before led to this one, where nothing is far from usual."""
+    if topic not in {"focus", "switching"}:
+        return None
+    trend = _trend(book) if topic == "focus" else None
+    return trend or _since(book, measure, rules)
+
+
 def _change(book: FactBook, measure: str, rules: InsightRules) -> _Found | None:
     value, usual = book.kpi(measure), book.baseline(measure)
-    if value is None or usual is None:
+    if value is None or usual is None or (measure in _ONLY_ABOVE and usual["direction"] != "above"):
         return None
-    weight = notability(usual, rules)
-    said = against_usual(book, value, usual) if weight else None
-    return None if said is None else _Found(f"change.{measure}", said, weight)
+    score = notability(usual, rules) * _LOW_WEIGHT.get(measure, 1.0)
+    said = against_usual(book, value, usual) if score else None
+    return None if said is None else _Found(f"change.{measure}", said, score)
 
 
 def notability(baseline: Fact, rules: InsightRules = DEFAULT_RULES) -> float:
     """How far the day is from the worker's usual, 0 where it is not worth a line."""
+    difference = baseline.fields["difference"]
+    if difference.unit is FieldUnit.SECONDS and abs(number(baseline, "difference")) < rules.material_s:
+        return 0.0
+    if number(baseline, "median") and abs(number(baseline, "change")) < rules.material_change:
+        return 0.0
     z = baseline["z"]
     if isinstance(z, int | float):
         return min(abs(z), 6.0) if abs(z) >= rules.notable_z else 0.0
     return rules.notable_z if abs(number(baseline, "change")) >= rules.notable_change else 0.0
 
 
-def _since(book: FactBook, measure: str) -> _Found | None:
+def _since(book: FactBook, measure: str, rules: InsightRules) -> _Found | None:
     """Against the last day, where there is no usual yet."""
-    value, before = book.kpi(measure), previous(book, measure)
-    if value is None or before is None or book.baseline(measure) is not None or not number(value, "value"):
+    value, earlier = book.kpi(measure), earlier_days(book, measure)
+    if value is None or not earlier or book.baseline(measure) is not None:
         return None
-    words = "active time came to {}, after {} on {}"
-    if measure == "focus_s":
-        words = "focused work came to {}, after {} on {}"
+    before = earlier[-1]
+    now, then = number(value, "value"), number(before, "value")
+    if not now or abs(now - then) < max(rules.material_change * 2 * then, _material(value, rules)):
+        return None
+    words = _SINCE[measure]
     said = phrase(words, (value, "value"), (before, "value"), (before, "date"))
     return _Found(f"since.{measure}", said, 1.2)
+
+
+def _trend(book: FactBook) -> _Found | None:
+    """Focused work that rose or fell on each of the last three days with a record."""
+    value = book.kpi("focus_s")
+    earlier = earlier_days(book, "focus_s")[-2:]
+    if value is None or len(earlier) < 2:
+        return None
+    days = [*earlier, value]
+    before, last, now = (number(fact, "value") for fact in days)
+    if not (0 < before < last < now or before > last > now > 0):
+        return None
+    cited = [(fact, name) for fact in days for name in ("value", "date")]
+    return _Found("trend.focus_s", phrase("focused work was {} on {}, {} on {} and {} on {}", *cited), 1.6)
+
+
+_SINCE = {
+    "focus_s": "focused work came to {}, after {} on {}",
+    "context_switches_per_hour": "changes of window or page came to {}, after {} on {}",
+}
+
+
+def _material(value: Fact, rules: InsightRules) -> float:
+    return rules.material_s if value.fields["value"].unit is FieldUnit.SECONDS else 0.0
 
 
 def _after_hours(book: FactBook, rules: InsightRules) -> Iterator[_Found]:
@@ -268,20 +321,29 @@ def _after_hours(book: FactBook, rules: InsightRules) -> Iterator[_Found]:
     seconds = number(value, "value")
     if value is None or seconds < rules.after_hours_min_s:
         return
-    if usual is not None and notability(usual, rules):
+    if usual is not None:
         return
     said = phrase("{} of the work was outside your schedule", (value, "value"))
     yield _Found("after_hours", said, 1.0 + min(seconds / 3_600, 3))
 
 
-def _main_app(book: FactBook) -> Iterator[_Found]:
+def _apps(book: FactBook, rules: InsightRules) -> Iterator[_Found]:
     for fact in book.of(FactKind.USAGE, book.primary):
-        if fact["rank"] == 1 and usage_kind(fact) == "app" and known(fact, "day_share", "name"):
+        if usage_kind(fact) != "app":
+            continue
+        share = number(fact, "day_share")
+        if fact["rank"] == 1:
             words = pick(
                 ("{} of your active time was in {}", "you spent {} of the day's active time in {}"), fact
             )
             said = phrase(words, (fact, "day_share"), (fact, "name"))
-            yield _Found("main_app", said, 0.5 + number(fact, "day_share"))
+            yield _Found("main_app", said, 0.5 + share)
+        elif str(fact["name"]) in MESSAGING and share >= rules.messaging_min_share:
+            words = pick(
+                ("{} took {}, {} of active time", "you spent {} in {}, which is {} of active time"), fact
+            )
+            said = phrase(words, (fact, "name"), (fact, "duration_s"), (fact, "day_share"))
+            yield _Found(f"messaging.{fact['rank']}", said, 0.9 + 2 * share)
 
 
 def usage_kind(fact: Fact) -> str:
@@ -299,7 +361,7 @@ def _gaps(book: FactBook, rules: InsightRules) -> Iterator[_Found]:
         (fact for fact in book.of(FactKind.BASELINE, book.primary) if fact.measure == "active_s"), None
     )
     if usual is not None and usual["median"] is None and number(usual, "days") > 0:
-        words = "there is too little history to say what is usual for you: {} so far"
+        words = "your usual active time is not known yet: {} of history so far"
         yield _Found("gap.history", phrase(words, (usual, "days")), 0.3, states=StatementKind.DATA_QUALITY)
 
 
@@ -372,7 +434,7 @@ def _themes(book: FactBook, rules: InsightRules) -> Iterator[_Found]:
         if chats is not None and total > number(fact, "messages"):
             words = "{} came up in {} of your {} messages"
             said = phrase(words, (fact, "name"), (fact, "messages"), (chats, "messages"))
-        score = 1 + min(number(fact, "messages") / 5, 2)
+        score = min(number(fact, "messages") / 3, 3.0) - place / 10
         yield _Found(f"theme.{place}", said, score, InsightKind.CHAT)
 
 

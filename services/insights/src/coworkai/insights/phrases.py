@@ -14,6 +14,7 @@ import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from coworkai.common.fact_ids import fact_name
 from coworkai.common.measures import CATALOGUE
 from coworkai.insights.brief import CLAIMS_MAX, TEMPLATE_MAX_CHARS, Claim, Statement, StatementKind
 from coworkai.insights.clean import clean
@@ -100,10 +101,10 @@ def shown(book: FactBook, fact: Fact, field: str) -> str:
 # ------------------------------------------------------------------------------------------------ measures
 _VALUES: Mapping[str, tuple[str, ...]] = {
     "active_s": ("you were active for {}", "active time came to {}"),
-    "active_net_s": ("active time without idle stretches came to {}",),
+    "active_net_s": ("active time net of idle came to {}",),
     "after_hours_s": ("{} of the work was outside your schedule",),
-    "backspace_rate": ("{} of the keys were corrections",),
-    "backspaces": ("you pressed backspace or delete {} times",),
+    "backspace_rate": ("the backspace rate was {}",),
+    "backspaces": ("backspaces came to {}",),
     "context_switches": ("you changed window or page {} times",),
     "context_switches_per_hour": (
         "you changed window or page {}",
@@ -112,17 +113,17 @@ _VALUES: Mapping[str, tuple[str, ...]] = {
     "copy_paste_per_hour": ("you copied or pasted {}", "copying and pasting came to {}"),
     "copy_pastes": ("you copied or pasted {} times",),
     "focus_blocks": ("you had {} stretches of focused work",),
-    "focus_ratio": ("{} of active time was focused work",),
+    "focus_ratio": ("the share of focused work was {}",),
     "focus_s": ("focused work came to {}", "you had {} of focused work"),
     "fragmentation": ("the day's fragmentation was {}",),
     "goals_declared": ("you declared {} goals",),
     "goals_done": ("you reported {} goals done",),
-    "idle_s": ("idle stretches came to {}",),
+    "idle_s": ("idle time came to {}",),
     "keys": ("you pressed {} keys",),
-    "kpi_attainment": ("on average, targets stand at {}",),
+    "kpi_attainment": ("average attainment of the targets is {}",),
     "longest_block_s": ("your longest block of work lasted {}",),
-    "median_dwell_s": ("you typically stayed {} in one place before moving on",),
-    "shortcut_share": ("{} of the keys were shortcuts",),
+    "median_dwell_s": ("the median stay was {}",),
+    "shortcut_share": ("the share of shortcuts was {}",),
     "shortcuts": ("you used {} shortcuts",),
     "tool_entropy": ("the spread over apps was {}",),
     "typing_density": ("you typed {}",),
@@ -166,6 +167,8 @@ def described(fact: Fact, book: FactBook) -> Phrase | None:
         or any(_tells_day(fact, field) for fact, field in said.cited)
     ):
         return said
+    if fact.kind is FactKind.GROUP and fact_name(fact.fact_id).rest[1] == "week":
+        return said + phrase(" in the week from {}", (fact, "date"))
     return said + phrase(" on {}", (fact, "date"))
 
 
@@ -196,8 +199,8 @@ _DESCRIPTIONS: Mapping[FactKind, Sequence[tuple[str, tuple[str, ...]]]] = {
     FactKind.SLICE: (("you were in {} from {} to {}", ("app", "started_at", "ended_at")),),
     FactKind.USAGE: (("you spent {} in {}", ("duration_s", "name")),),
     FactKind.FOCUS: (
-        ("a stretch of focused work ran {} from {} in {}", ("duration_s", "started_at", "app")),
-        ("a stretch of focused work ran {} from {}", ("duration_s", "started_at")),
+        ("a stretch of focused work ran from {} to {} in {}", ("started_at", "ended_at", "app")),
+        ("a stretch of focused work ran from {} to {}", ("started_at", "ended_at")),
     ),
     FactKind.PAUSE: (("nothing was recorded from {} to {}", ("started_at", "ended_at")),),
     FactKind.GOAL: (("{} is {}", ("name", "status")),),
@@ -224,21 +227,28 @@ def _day(fact: Fact) -> Phrase | None:
 
 
 # --------------------------------------------------------------------------------------------------- teams
+WITHHELD = "withheld"
+"""In the place of a measure in a group fact: how many of the group's measures are not told."""
 _TEAM_VALUES: Mapping[str, str] = {
     "active_s": "the team was active for {} in all",
     "focus_s": "focused work came to {} in all",
-    "focus_ratio": "{} of the team's active time was focused work",
+    "focus_ratio": "the share of focused work was {}",
     "focus_blocks": "the team had {} stretches of focused work",
     "context_switches_per_hour": "changes of window or page came to {}",
     "after_hours_s": "{} of the work was outside people's schedules",
     "goals_declared": "the team declared {} goals",
-    "goals_done": "{} of the team's goals are done",
-    "kpi_attainment": "targets stand at {} on average",
+    "goals_done": "the team reported {} goals done",
+    "kpi_attainment": "average attainment of the targets is {}",
 }
 
 
 def team_value(fact: Fact) -> Phrase:
     """The value of a `group` fact."""
+    if fact.measure == WITHHELD:
+        words = "{} figures are not shown: too few people are behind them"
+        if number(fact, "value") == 1:
+            words = "{} figure is not shown: too few people are behind it"
+        return phrase(words, (fact, "value"))
     return phrase(_TEAM_VALUES.get(fact.measure, f"{_title(fact.measure)} was {{}}"), (fact, "value"))
 
 
@@ -268,6 +278,8 @@ def sentence_for(fact_ids: Iterable[str], kind: StatementKind, book: FactBook) -
 
 def _prescribed(said: Phrase, book: FactBook) -> Phrase:
     fact = said.cited[0][0]
+    if fact.date != book.primary:
+        return Phrase("plan with this in view: ") + said
     match fact.kind:
         case FactKind.GOAL if fact["status"] == "open":
             return phrase("take up {} next: it is still {}", (fact, "name"), (fact, "status"))
@@ -277,4 +289,4 @@ def _prescribed(said: Phrase, book: FactBook) -> Phrase:
         case FactKind.FOCUS if known(fact, "started_at"):
             return phrase("keep the time from {} free for focused work", (fact, "started_at"))
         case _:
-            return Phrase("plan with this in mind: ") + said
+            return Phrase("plan with this in view: ") + said
