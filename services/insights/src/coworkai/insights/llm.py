@@ -19,7 +19,7 @@ import asyncio
 import random
 import re
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Generic, Protocol, TypeVar
@@ -329,7 +329,7 @@ class BoundedModel:
         while True:
             attempts += 1
             try:
-                reply = await self._in_time(self.adapter.reply(prompt))
+                reply = await in_time(self.adapter.reply(prompt), self.settings.timeout_s)
                 replies.append(reply)
                 answer = _read(reply, prompt.answer)
             except ModelError as error:
@@ -344,17 +344,10 @@ class BoundedModel:
             await again()
 
     async def count_tokens(self, text: str) -> int | None:
-        return await self._in_time(self.adapter.count_tokens(text))
+        return await in_time(self.adapter.count_tokens(text), self.settings.timeout_s)
 
     async def aclose(self) -> None:
         await self.adapter.aclose()
-
-    async def _in_time(self, attempt: Awaitable[T]) -> T:
-        try:
-            async with asyncio.timeout(self.settings.timeout_s):
-                return await attempt
-        except TimeoutError:
-            raise Unavailable("the model did not answer in time") from None
 
     def _pause_s(self, attempts: int, error: ModelError) -> float | None:
         """Seconds before the next attempt; None when there is none, or it is too far off to wait for."""
@@ -407,6 +400,24 @@ def _problems(error: ValidationError) -> tuple[str, ...]:
             :PROBLEMS_MAX
         ]
     )
+
+
+async def in_time(answer: Awaitable[T], timeout_s: float) -> T:
+    """What is awaited. Raises Unavailable when it takes longer."""
+    try:
+        async with asyncio.timeout(timeout_s):
+            return await answer
+    except TimeoutError:
+        raise Unavailable("the model did not answer in time") from None
+
+
+async def heard(pieces: AsyncIterator[T], silence_s: float) -> AsyncIterator[T]:
+    """The pieces of a streamed reply. Raises Unavailable when none comes for so long."""
+    while True:
+        try:
+            yield await in_time(anext(pieces), silence_s)
+        except StopAsyncIteration:
+            return
 
 
 def retry_after_s(value: str | None) -> float | None:

@@ -34,7 +34,7 @@ from coworkai.insights.llm import (
     Unavailable,
     failed,
 )
-from coworkai.insights.models.chat import finish_of
+from coworkai.insights.models.chat import reply_of
 
 _THREADS = 16
 
@@ -105,27 +105,7 @@ class EndpointModel:
 def _reply(predictions: object, model: str) -> Reply:
     """The reply in what an endpoint predicted: a chat completion or a string, alone or first of a list."""
     first = predictions[0] if isinstance(predictions, list) and predictions else predictions
-    if isinstance(first, str):
-        return Reply(first, Finish.STOP, "none", model)
-    completion = first if isinstance(first, dict) else {}
-    match completion.get("choices"):
-        case [{"message": {"content": str(text)}, **choice}, *_]:
-            finish_reason = choice.get("finish_reason")
-            usage = completion.get("usage") or {}
-            return Reply(
-                text,
-                finish_of(finish_reason),
-                str(finish_reason or "none"),
-                str(completion.get("model") or model),
-                _count(usage.get("prompt_tokens")),
-                _count(usage.get("completion_tokens")),
-            )
-    raise Malformed("the endpoint's prediction is neither a chat completion nor a string")
-
-
-def _count(tokens: object) -> int | None:
-    # Numbers of a protobuf structure are floats.
-    return int(tokens) if isinstance(tokens, int | float) else None
+    return Reply(first, Finish.STOP, "none", model) if isinstance(first, str) else reply_of(first, model)
 
 
 @contextmanager

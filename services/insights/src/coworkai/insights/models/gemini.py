@@ -6,8 +6,8 @@ What the library would do of its own accord is off: its retries, and the silent 
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Iterator, Sequence
+import json
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import cast
 
@@ -16,6 +16,7 @@ from google import genai
 from google.auth.credentials import Credentials
 from google.auth.exceptions import GoogleAuthError
 from google.genai import errors, types
+from pydantic import ValidationError
 
 from coworkai.insights.answers import JsonSchema, schema_of
 from coworkai.insights.llm import (
@@ -28,6 +29,7 @@ from coworkai.insights.llm import (
     Reply,
     Unavailable,
     failed,
+    heard,
 )
 
 _FINISH = {
@@ -78,7 +80,7 @@ class WorkHorseLLM:
                 stream = await models.generate_content_stream(
                     model=model, contents=prompt.user, config=config
                 )
-                pieces = [piece async for piece in _heard(stream, self._settings.silence_s)]
+                pieces = [piece async for piece in heard(stream, self._settings.silence_s)]
         return _reply(pieces, model)
 
     async def count_tokens(self, text: str) -> int | None:
@@ -90,21 +92,6 @@ class WorkHorseLLM:
         await self._client.aio.aclose()
         self._client.close()
         await self._http.aclose()
-
-
-async def _heard(
-    stream: AsyncIterator[types.GenerateContentResponse], silence_s: float
-) -> AsyncIterator[types.GenerateContentResponse]:
-    """The pieces of a reply. Raises Unavailable when none comes for `silence_s`."""
-    while True:
-        try:
-            async with asyncio.timeout(silence_s):
-                piece = await anext(stream, None)
-        except TimeoutError:
-            raise Unavailable("the model fell silent") from None
-        if piece is None:
-            return
-        yield piece
 
 
 def _reply(pieces: Sequence[types.GenerateContentResponse], model: str) -> Reply:
@@ -158,7 +145,7 @@ def _failures() -> Iterator[None]:
         raise failed(error.code, headers.get("retry-after")) from None
     except httpx.HTTPError:
         raise Unavailable("the provider could not be reached, or broke off") from None
-    except errors.UnknownApiResponseError:
+    except (errors.UnknownApiResponseError, ValidationError, json.JSONDecodeError):
         raise Malformed("the provider's reply could not be read") from None
     except GoogleAuthError as error:
         if error.retryable:

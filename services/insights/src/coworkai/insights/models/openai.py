@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
+import json
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from typing import cast
 
 import openai
 from openai.types.chat import (
-    ChatCompletion,
     ChatCompletionChunk,
     ChatCompletionMessageParam,
     completion_create_params,
@@ -26,8 +25,10 @@ from coworkai.insights.llm import (
     Reply,
     Unavailable,
     failed,
+    heard,
+    in_time,
 )
-from coworkai.insights.models.chat import finish_of
+from coworkai.insights.models.chat import finish_of, reply_of
 
 _NO_KEY = "none"
 """Servers on one's own machine ask for none; the library does."""
@@ -46,7 +47,7 @@ class OpenAIModel:
         )
 
     async def reply(self, prompt: Prompt[A]) -> Reply:
-        create, settings = self._client.chat.completions.create, self._settings
+        settings = self._settings
         messages: list[ChatCompletionMessageParam] = [
             {"role": "system", "content": prompt.system},
             {"role": "user", "content": prompt.user},
@@ -54,26 +55,28 @@ class OpenAIModel:
         answer_format = _format(prompt, settings.answer_format)
         with _failures():
             if settings.silence_s is None:
-                return _whole(
-                    await create(
-                        model=settings.model,
-                        messages=messages,
-                        response_format=answer_format,
-                        max_tokens=settings.max_output_tokens,
-                        temperature=0,
-                    ),
-                    settings.model,
+                response = await self._client.chat.completions.with_raw_response.create(
+                    model=settings.model,
+                    messages=messages,
+                    response_format=answer_format,
+                    max_tokens=settings.max_output_tokens,
+                    temperature=0,
                 )
-            async with await create(
-                model=settings.model,
-                messages=messages,
-                response_format=answer_format,
-                max_tokens=settings.max_output_tokens,
-                temperature=0,
-                stream=True,
-                stream_options={"include_usage": True},
-            ) as stream:
-                return await _streamed(_heard(stream, settings.silence_s), settings.model)
+                return reply_of(response.http_response.json(), settings.model)
+            stream = await in_time(
+                self._client.chat.completions.create(
+                    model=settings.model,
+                    messages=messages,
+                    response_format=answer_format,
+                    max_tokens=settings.max_output_tokens,
+                    temperature=0,
+                    stream=True,
+                    stream_options={"include_usage": True},
+                ),
+                settings.silence_s,
+            )
+            async with stream:
+                return await _streamed(heard(aiter(stream), settings.silence_s), settings.model)
         raise AssertionError
 
     async def count_tokens(self, text: str) -> int | None:
@@ -96,21 +99,6 @@ def _format(prompt: Prompt[A], answer_format: AnswerFormat) -> completion_create
             return {"type": "json_object"}
         case AnswerFormat.TEXT:
             return {"type": "text"}
-
-
-def _whole(completion: ChatCompletion, model: str) -> Reply:
-    if not completion.choices:
-        raise Malformed("the server's reply holds no choice")
-    choice = completion.choices[0]
-    usage = completion.usage
-    return Reply(
-        text=choice.message.content or "",
-        finish=Finish.BLOCKED if choice.message.refusal else finish_of(choice.finish_reason),
-        finish_reason=str(choice.finish_reason),
-        model=completion.model or model,
-        input_tokens=None if usage is None else usage.prompt_tokens,
-        output_tokens=None if usage is None else usage.completion_tokens,
-    )
 
 
 async def _streamed(pieces: AsyncIterator[ChatCompletionChunk], model: str) -> Reply:
@@ -137,22 +125,6 @@ async def _streamed(pieces: AsyncIterator[ChatCompletionChunk], model: str) -> R
     )
 
 
-async def _heard(
-    stream: openai.AsyncStream[ChatCompletionChunk], silence_s: float
-) -> AsyncIterator[ChatCompletionChunk]:
-    """The pieces of a reply. Raises Unavailable when none comes for `silence_s`."""
-    pieces = aiter(stream)
-    while True:
-        try:
-            async with asyncio.timeout(silence_s):
-                piece = await anext(pieces, None)
-        except TimeoutError:
-            raise Unavailable("the model fell silent") from None
-        if piece is None:
-            return
-        yield piece
-
-
 @contextmanager
 def _failures() -> Iterator[None]:
     """The library's errors as ours; theirs quote replies."""
@@ -162,7 +134,7 @@ def _failures() -> Iterator[None]:
         raise failed(error.status_code, error.response.headers.get("retry-after")) from None
     except openai.APIConnectionError:
         raise Unavailable("the server could not be reached, or broke off") from None
-    except openai.APIResponseValidationError:
+    except (openai.APIResponseValidationError, json.JSONDecodeError):
         raise Malformed("the server's reply could not be read") from None
     except openai.APIError:
         raise Unavailable("the server reported an error in the middle of its reply") from None
