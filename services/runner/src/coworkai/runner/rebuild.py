@@ -77,7 +77,7 @@ def rebuild(
             tenant,
             target.pin_silver(tenant_id),
             {*days, *news},
-            before_publication=reopen_briefs,
+            after_publication=reopen_briefs,
             as_of=label,
         )
     return Rebuilt(

@@ -1,0 +1,236 @@
+"""The consolidated context: what a writer may read of a worker's window, newest day first, within a budget.
+
+    day ─▶ arrived ▸ manifest ▸ measures ▸ workblocks ▸ usage ▸ workblock insights ▸ chat insights ▸ chat
+     │       each: included │ truncated │ skipped: the budget is spent │ missing: there is none
+     └─▶ the day before, and so on to the start of the window
+
+Domain, section 5. Made of the facts of a book and the insights drawn from them, nothing else, so the same
+book has the same context. Text that came with telemetry is cleaned, cut and escaped as everywhere in a brief.
+
+Invariant: the tokens of the components add up to those of the whole, and never to more than the budget.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from bisect import bisect_right
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from enum import StrEnum
+
+from coworkai.insights.clean import clean
+from coworkai.insights.facts import Fact, FactBook, FactKind, Field
+from coworkai.insights.insights import InsightKind, InsightRow
+from coworkai.insights.markdown import escaped
+from coworkai.insights.render import render, value_text
+from coworkai.insights.tokens import Tokenizer
+
+MESSAGE_MAX_CHARS = 600
+_SUBJECT_MAX_CHARS = 120
+_ID_BYTES = 16
+
+
+class ComponentName(StrEnum):
+    HEADING = "heading"
+    ARRIVED = "arrived"
+    MANIFEST = "manifest"
+    MEASURES = "measures"
+    WORKBLOCKS = "workblocks"
+    USAGE = "usage"
+    WORKBLOCK_INSIGHTS = "workblock_insights"
+    CHAT_INSIGHTS = "chat_insights"
+    CHAT = "chat"
+
+
+class ComponentStatus(StrEnum):
+    INCLUDED = "included"
+    TRUNCATED = "truncated"
+    """Its first lines only: the budget was spent with them."""
+    SKIPPED = "skipped"
+    """Left out: the budget was spent before it."""
+    MISSING = "missing"
+    """There is nothing of it that day."""
+
+
+@dataclass(frozen=True, slots=True)
+class Component:
+    """An entry of the component log: what became of a part of a day, its tokens in the context, and why."""
+
+    date: date
+    name: ComponentName
+    status: ComponentStatus
+    tokens: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """A consolidated context. `tokens` by `tokenizer`, at most `budget`; `context_id`: the text's digest."""
+
+    context_id: str
+    markdown: str
+    budget: int
+    tokens: int
+    tokenizer: str
+    components: tuple[Component, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """A component before it is decided on: its lines, or why there are none."""
+
+    on: date
+    name: ComponentName
+    heading: str
+    lines: Sequence[str]
+    why_missing: str = ""
+
+    def text(self, lines: int) -> str:
+        return "".join(
+            f"{line}\n" for line in [*([self.heading] if self.heading else []), *self.lines[:lines]]
+        )
+
+
+def consolidate(book: FactBook, insights: Sequence[InsightRow], budget: int, tokenizer: Tokenizer) -> Context:
+    """The context of the book's window. `insights` are the primary day's. Raises as `render`."""
+    texts: list[str] = []
+    components: list[Component] = []
+    left, is_spent = budget, False
+    for part in _parts(book, insights):
+        status, taken, reason = ComponentStatus.MISSING, 0, part.why_missing
+        if part.lines:
+            taken = 0 if is_spent else _fitting(part, left, tokenizer)
+            is_spent = is_spent or taken < len(part.lines)
+            status, reason = _decided(part, taken)
+        text = part.text(taken) if taken else ""
+        tokens = tokenizer.count(text) if text else 0
+        left -= tokens
+        texts.append(text)
+        components.append(Component(part.on, part.name, status, tokens, reason))
+    markdown = "".join(texts)
+    digest = hashlib.blake2b(markdown.encode(), digest_size=_ID_BYTES).hexdigest()
+    return Context(digest, markdown, budget, budget - left, tokenizer.name, tuple(components))
+
+
+def _fitting(part: _Part, left: int, tokenizer: Tokenizer) -> int:
+    """How many of the part's lines fit into so many tokens."""
+    everything = len(part.lines)
+    if tokenizer.count(part.text(everything)) <= left:
+        return everything
+    return bisect_right(range(1, everything), left, key=lambda lines: tokenizer.count(part.text(lines)))
+
+
+def _decided(part: _Part, taken: int) -> tuple[ComponentStatus, str]:
+    if taken == len(part.lines):
+        return ComponentStatus.INCLUDED, "fits"
+    if taken:
+        return ComponentStatus.TRUNCATED, f"budget: {taken} of {len(part.lines)} lines fit"
+    return ComponentStatus.SKIPPED, "budget spent"
+
+
+# --------------------------------------------------------------------------------------------- components
+def _parts(book: FactBook, insights: Sequence[InsightRow]) -> Iterator[_Part]:
+    subject = escaped(clean(book.subject, _SUBJECT_MAX_CHARS))
+    title = f"# {book.start.isoformat()} to {book.primary.isoformat()}: {subject}"
+    yield _Part(book.primary, ComponentName.HEADING, "", [title, f"Times are {book.zone}."])
+    by_day: dict[date, dict[FactKind, list[Fact]]] = {}
+    for fact in book.facts.values():
+        by_day.setdefault(fact.date, {}).setdefault(fact.kind, []).append(fact)
+    for n in range((book.primary - book.start).days + 1):
+        on = book.primary - timedelta(days=n)
+        yield from _day(book, on, by_day.get(on, {}), insights if on == book.primary else None)
+
+
+_KINDS: Mapping[ComponentName, tuple[FactKind, ...]] = {
+    ComponentName.MANIFEST: (FactKind.GOAL, FactKind.TARGET, FactKind.AREA),
+    ComponentName.MEASURES: (FactKind.KPI,),
+    ComponentName.WORKBLOCKS: (FactKind.BLOCK, FactKind.PAUSE, FactKind.FOCUS, FactKind.SLICE),
+    ComponentName.USAGE: (FactKind.USAGE,),
+    ComponentName.CHAT: (FactKind.CHATS, FactKind.THEME, FactKind.CHAT),
+}
+_FLAG_OF = {
+    ComponentName.MANIFEST: "has_manifests",
+    ComponentName.MEASURES: "has_telemetry",
+    ComponentName.WORKBLOCKS: "has_telemetry",
+    ComponentName.USAGE: "has_telemetry",
+    ComponentName.CHAT: "has_chat",
+}
+_EARLIER = {
+    ComponentName.MANIFEST: "none declared",
+    ComponentName.MEASURES: "no measure with a value",
+    ComponentName.WORKBLOCKS: "no workblock",
+    ComponentName.USAGE: "told of the primary day only",
+    ComponentName.CHAT: "no message that names a blocker",
+}
+
+
+def _day(
+    book: FactBook,
+    on: date,
+    facts: Mapping[FactKind, Sequence[Fact]],
+    insights: Sequence[InsightRow] | None,
+) -> Iterator[_Part]:
+    arrived = facts.get(FactKind.DAY, ())
+    heading = f"## {on.isoformat()}"
+    lines = [_line(book, fact) for fact in arrived] or ["- nothing is known of this day"]
+    yield _Part(on, ComponentName.ARRIVED, heading, lines)
+    day = arrived[0] if arrived else None
+    for name, kinds in _KINDS.items():
+        if name is ComponentName.CHAT:
+            yield from _insights(book, on, insights)
+        found = [_line(book, fact) for kind in kinds for fact in facts.get(kind, ())]
+        why = _why_missing(day, name, is_primary=insights is not None)
+        yield _Part(on, name, f"### {name.value.capitalize()}", found, why)
+
+
+def _insights(book: FactBook, on: date, insights: Sequence[InsightRow] | None) -> Iterator[_Part]:
+    names = {
+        InsightKind.WORKBLOCK: ComponentName.WORKBLOCK_INSIGHTS,
+        InsightKind.CHAT: ComponentName.CHAT_INSIGHTS,
+    }
+    for kind, name in names.items():
+        rows = [row for row in insights or () if row.kind is kind]
+        lines = [f"- {escaped(render(row.statement, book))}" for row in rows]
+        why = "told of the primary day only" if insights is None else "nothing to report"
+        yield _Part(on, name, f"### {kind.value.capitalize()} insights", lines, why)
+
+
+def _why_missing(day: Fact | None, name: ComponentName, *, is_primary: bool) -> str:
+    if day is None:
+        return "nothing is known of this day"
+    if day["is_incomplete"]:
+        return "the day could not be computed"
+    if day[_FLAG_OF[name]] is None:
+        return "not published"
+    if day[_FLAG_OF[name]] is False:
+        return "none arrived"
+    return "nothing that is told" if is_primary else _EARLIER[name]
+
+
+# --------------------------------------------------------------------------------------------- lines
+def _line(book: FactBook, fact: Fact) -> str:
+    values = {
+        name: _shown(book, fact, name, field)
+        for name, field in fact.fields.items()
+        if name != "date" and field.value is not None
+    }
+    if fact.kind is FactKind.KPI:
+        return f"- {fact.measure} {values.get('value', 'without a value')}{_usual(book, fact)}"
+    said = ", ".join(f"{name.removesuffix('_s')} {value}" for name, value in values.items() if value)
+    return f"- {fact.kind.value}: {said}"
+
+
+def _usual(book: FactBook, fact: Fact) -> str:
+    """How a measure compares with the worker's own past, where there is enough of it."""
+    baseline = book.baseline(fact.measure, fact.date)
+    if baseline is None:
+        return ""
+    usual = value_text(baseline.fields["median"], book.zone, book.primary)
+    return f" (usually {usual} over {baseline['days']} days)"
+
+
+def _shown(book: FactBook, fact: Fact, name: str, field: Field) -> str:
+    if fact.kind is FactKind.CHAT and name == "text" and isinstance(field.value, str):
+        return escaped(clean(field.value, MESSAGE_MAX_CHARS))
+    return escaped(value_text(field, book.zone, book.primary))

@@ -1,0 +1,237 @@
+"""What finished briefs become: rows of Stage 2's tables, and artefacts (domain, section 6).
+
+Rows become visible by the run's row in `ops/runs`. Artefacts have one place a subject and window, which holds
+the newest brief: they are written after it is published, and then a file a day names the run whose artefacts
+are all there, so that a process that died in between is found out.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import date
+
+import polars as pl
+
+from coworkai.common.artifacts import ArtifactPaths, ArtifactStore
+from coworkai.common.control import Stage
+from coworkai.common.errors import NotFound
+from coworkai.common.lake import reading, scan
+from coworkai.common.outputs import Outputs, WorkerFailure
+from coworkai.common.tables import GOLD_BRIEFS, GOLD_INSIGHTS, GOLD_TOKEN_CONTEXTS
+from coworkai.insights.brief import Brief
+from coworkai.insights.context import Context
+from coworkai.insights.insights import insight_frame
+from coworkai.insights.making import RULES_VERSION, Made, Newest
+
+Artifact = tuple[str, bytes]
+BriefKey = tuple[date, str, str]
+"""Primary date, kind and id of the subject."""
+_WRITERS = 8
+_RUN_ID_BYTES = 8
+
+
+# --------------------------------------------------------------------------------------------- what is there
+def newest_briefs(outputs: Outputs, dates: Collection[date]) -> dict[BriefKey, Newest]:
+    """The newest brief of every subject on the primary dates. Raises StorageUnavailable."""
+    with reading(GOLD_BRIEFS):
+        rows = (
+            scan(outputs.deltas[GOLD_BRIEFS.id], GOLD_BRIEFS, dates)
+            .select("date", "subject_kind", "subject_id", "version", "brief_id")
+            .collect()
+            .sort("version")
+        )
+    return {
+        (day, kind, subject): Newest(identifier, version)
+        for day, kind, subject, version, identifier in rows.iter_rows()
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class StoredBrief:
+    """A published brief as its row has it."""
+
+    brief_id: str
+    version: int
+    content: str
+    markdown: str
+
+
+def stored_brief(outputs: Outputs, key: BriefKey, version: int) -> StoredBrief:
+    """A version of a subject's brief. Raises NotFound, StorageUnavailable."""
+    day, kind, subject = key
+    with reading(GOLD_BRIEFS):
+        rows = (
+            scan(outputs.deltas[GOLD_BRIEFS.id], GOLD_BRIEFS, [day])
+            .filter(
+                pl.col("subject_kind") == kind, pl.col("subject_id") == subject, pl.col("version") == version
+            )
+            .select("brief_id", "version", "brief_json", "markdown")
+            .collect()
+        )
+    if rows.is_empty():
+        raise NotFound(f"no brief of {day}")
+    return StoredBrief(*rows.row(0))
+
+
+# --------------------------------------------------------------------------------------------- rows
+def run_id(tenant_id: str, day: date, made: Iterable[Made], failures: Iterable[WorkerFailure] = ()) -> str:
+    """16 hex digits that name a batch of a day by the briefs that it adds and the workers that failed."""
+    briefs = sorted(f"{one.key[1]}:{one.key[2]}:{one.brief.brief_id}:{one.version}" for one in made)
+    failed = sorted(f"failed:{one.user_id}:{one.error_type}" for one in failures)
+    parts = [Stage.STAGE2.value, tenant_id, day.isoformat(), RULES_VERSION, *briefs, *failed]
+    return hashlib.blake2b("\0".join(parts).encode(), digest_size=_RUN_ID_BYTES).hexdigest()
+
+
+def brief_rows(made: Sequence[Made], run_ids: Mapping[date, str]) -> pl.DataFrame:
+    """Rows of `gold/briefs`."""
+    return pl.DataFrame([_brief_row(one, run_ids) for one in made], schema=GOLD_BRIEFS.schema)
+
+
+def _brief_row(made: Made, run_ids: Mapping[date, str]) -> dict[str, object]:
+    brief, grounding, provenance = made.brief, made.brief.grounding, made.brief.provenance
+    return {
+        "tenant_id": brief.tenant_id,
+        "date": brief.primary_date,
+        "subject_kind": brief.subject.kind,
+        "subject_id": brief.subject.id,
+        "brief_id": brief.brief_id,
+        "version": made.version,
+        "start_date": brief.start_date,
+        "end_date": brief.end_date,
+        "writer": provenance.writer,
+        "model": provenance.model,
+        "prompt_version": provenance.prompt_version,
+        "schema_version": brief.schema_version,
+        "input_tokens": provenance.input_tokens,
+        "output_tokens": provenance.output_tokens,
+        "context_id": provenance.context_id,
+        "accepted": grounding.accepted,
+        "repaired": grounding.repaired,
+        "replaced": grounding.replaced,
+        "fallback_reason": grounding.fallback_reason,
+        "brief_json": brief.model_dump_json(),
+        "markdown": made.markdown,
+        "fact_ids": [each.fact_id for each in brief.evidence],
+        "gold_versions": [
+            {"table": table, "version": version} for table, version in provenance.gold_versions.items()
+        ],
+        "run_id": run_ids[brief.primary_date],
+    }
+
+
+def context_rows(made: Sequence[Made], run_ids: Mapping[date, str]) -> pl.DataFrame:
+    """Rows of `gold/token_contexts`."""
+    rows = [
+        {
+            "tenant_id": one.brief.tenant_id,
+            "date": one.brief.primary_date,
+            "user_id": one.brief.subject.id,
+            "context_id": one.context.context_id,
+            "start_date": one.brief.start_date,
+            "end_date": one.brief.end_date,
+            "token_budget": one.context.budget,
+            "tokens": one.context.tokens,
+            "tokenizer": one.context.tokenizer,
+            "provider_tokens": one.provider_tokens,
+            "components": _components(one.context),
+            "run_id": run_ids[one.brief.primary_date],
+        }
+        for one in made
+        if one.context is not None
+    ]
+    return pl.DataFrame(rows, schema=GOLD_TOKEN_CONTEXTS.schema)
+
+
+def insight_rows(made: Sequence[Made], run_ids: Mapping[date, str]) -> pl.DataFrame:
+    """Rows of `gold/insights`. Raises as `render`."""
+    frames = [
+        insight_frame(one.book, one.insights, run_ids[one.brief.primary_date])
+        for one in made
+        if one.brief.subject.kind == "worker"
+    ]
+    return pl.concat([GOLD_INSIGHTS.empty(), *frames])
+
+
+def _components(context: Context) -> list[dict[str, object]]:
+    return [
+        {
+            "date": each.date,
+            "component": each.name.value,
+            "status": each.status.value,
+            "tokens": each.tokens,
+            "reason": each.reason,
+        }
+        for each in context.components
+    ]
+
+
+# --------------------------------------------------------------------------------------------- artefacts
+def artifacts_of(made: Made, stored: StoredBrief | None = None) -> Iterator[Artifact]:
+    """Artefacts of a subject; of its brief as it is stored, where it is. Raises as `render`."""
+    brief = made.brief
+    paths = ArtifactPaths(brief.tenant_id)
+    subject, primary = brief.subject.id, brief.primary_date
+    window = (primary, brief.start_date, brief.end_date)
+    place = paths.brief if brief.subject.kind == "worker" else paths.team_brief
+    yield place(subject, *window, "json"), (stored.content if stored else brief.model_dump_json()).encode()
+    yield place(subject, *window, "md"), (stored.markdown if stored else made.markdown).encode()
+    if made.context is None:
+        return
+    for kind, document in made.insight_documents().items():
+        yield paths.insights(primary, subject, kind), document.encode()
+    yield paths.context(subject, *window, "md"), made.context.markdown.encode()
+    yield paths.context(subject, *window, "json"), _json(_metadata(brief, made.context, made.provider_tokens))
+    log = [{**each, "date": str(each["date"])} for each in _components(made.context)]
+    yield paths.context_component_log(subject, *window), _json(log)
+
+
+def _metadata(brief: Brief, context: Context, provider_tokens: int | None) -> dict[str, object]:
+    return {
+        "context_id": context.context_id,
+        "tenant_id": brief.tenant_id,
+        "user_id": brief.subject.id,
+        "primary_date": brief.primary_date.isoformat(),
+        "start_date": brief.start_date.isoformat(),
+        "end_date": brief.end_date.isoformat(),
+        "token_budget": context.budget,
+        "tokens": context.tokens,
+        "tokenizer": context.tokenizer,
+        "provider_tokens": provider_tokens,
+        "gold_versions": brief.provenance.gold_versions,
+        "rules_version": brief.provenance.rules_version,
+    }
+
+
+def _json(value: object) -> bytes:
+    return (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode()
+
+
+def put_all(store: ArtifactStore, artifacts: Iterable[Artifact]) -> None:
+    """Write the artefacts, several at a time. Raises StorageUnavailable."""
+    with ThreadPoolExecutor(_WRITERS) as pool:
+        for _ in pool.map(lambda artifact: store.put(*artifact), artifacts):
+            pass
+
+
+def complete_run(store: ArtifactStore, tenant_id: str, day: date) -> str | None:
+    """The run whose artefacts of the day are all there. Raises StorageUnavailable."""
+    try:
+        content = json.loads(store.get(ArtifactPaths(tenant_id).briefs_complete(day)))
+    except NotFound:
+        return None
+    named: str = content["run_id"]
+    return named
+
+
+def put_complete(store: ArtifactStore, tenant_id: str, day: date, run: str) -> None:
+    """Record that all artefacts of the day are there. Raises StorageUnavailable."""
+    store.put(ArtifactPaths(tenant_id).briefs_complete(day), _json({"run_id": run}))
+
+
+def forget_complete(store: ArtifactStore, tenant_id: str, days: Collection[date]) -> None:
+    """Have the artefacts of the days written again by the next run. Raises StorageUnavailable."""
+    store.delete([ArtifactPaths(tenant_id).briefs_complete(day) for day in sorted(days)])

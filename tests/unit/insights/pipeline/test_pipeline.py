@@ -1,0 +1,62 @@
+"""Briefs from published Gold, by facts alone."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from tests.factories import TENANT
+from tests.unit.insights.pipeline.desks import Desk, a_week
+from tests.unit.runner.pipeline.lakes import DAY, worked
+
+from coworkai.common.control import Stage
+from coworkai.common.events import Source
+from coworkai.common.tables import GOLD_BRIEFS, GOLD_INSIGHTS, GOLD_TOKEN_CONTEXTS
+
+
+def test_every_worker_of_a_day_gets_a_brief_that_names_its_evidence(desk: Desk) -> None:
+    a_week(desk.place)
+    desk.write()
+    days = [DAY - timedelta(days=n) for n in range(3)]
+    assert desk.versions() == {(day, user): [1] for day in days for user in ("ana", "bo")}
+    brief = desk.brief("ana")
+    assert "ship the report" in str([one.text for one in brief.statements()])
+    assert {claim.fact_id for one in brief.statements() for claim in one.claims} == {
+        one.fact_id for one in brief.evidence
+    }
+    assert desk.read(GOLD_INSIGHTS).height > 0
+    assert desk.read(GOLD_TOKEN_CONTEXTS).height == 6
+    assert desk.dirty() == []
+
+
+def test_what_is_told_twice_is_written_once(desk: Desk) -> None:
+    a_week(desk.place)
+    assert len(desk.write()) == 1
+    before, artifacts = desk.tables(), desk.artifacts()
+    desk.place.control.mark_dirty(TENANT, Stage.STAGE2, [DAY])
+    assert desk.pipeline().run(TENANT) == []
+    assert desk.write() == []
+    assert all(frame.equals(before[name]) for name, frame in desk.tables().items())
+    assert desk.artifacts() == artifacts
+
+
+def test_a_day_that_changes_gets_a_new_version_and_keeps_the_old_one(desk: Desk) -> None:
+    a_week(desk.place)
+    desk.write()
+    old = desk.brief("bo")
+    desk.place.commit(Source.ACTIVITIES, worked("bo", "13:00", "15:00"))
+    desk.write()
+    assert desk.versions()[DAY, "bo"] == [1, 2]
+    assert desk.versions()[DAY, "ana"] == [1]
+    assert desk.brief("bo").brief_id != old.brief_id
+    kept = desk.read(GOLD_BRIEFS).filter(subject_id="bo", date=DAY, version=1)
+    assert kept["brief_id"].to_list() == [old.brief_id]
+
+
+def test_a_late_change_reaches_the_briefs_of_the_following_window(desk: Desk) -> None:
+    a_week(desk.place)
+    desk.write()
+    desk.place.commit(Source.ACTIVITIES, worked("bo", "13:00", "15:00", DAY - timedelta(days=2)))
+    desk.write()
+    for n in range(3):
+        assert desk.versions()[DAY - timedelta(days=n), "bo"] == [1, 2]
+        assert desk.versions()[DAY - timedelta(days=n), "ana"] == [1]
