@@ -153,8 +153,13 @@ def test_every_value_counts_as_the_rules_say(given_rows: list[dict[str, Any]]) -
     assert row_digests(made).tolist() == [digest_of(row) for row in made.to_dicts()]
 
 
-def test_few_distinct_texts_give_the_digests_that_many_give() -> None:
-    column = pl.Series("app", ["chrome", None, "", "code"] * 50)
+@pytest.mark.parametrize(
+    "texts_in_order",
+    [["chrome", None, "", "code"] * 50, [None] * 40 + ["a"] * 60 + [""] * 50 + [None] * 3, ["one"] * 99],
+    ids=["few", "in runs", "one"],
+)
+def test_texts_that_come_often_give_the_digests_that_any_give(texts_in_order: list[str | None]) -> None:
+    column = pl.Series("app", texts_in_order)
     assert row_digests(column.to_frame()).tolist() == [digest_of({"app": one}) for one in column]
 
 
