@@ -7,7 +7,7 @@ import time
 
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from coworkai.common import pii
@@ -177,6 +177,8 @@ def test_a_forged_token_that_was_typed_is_typed_text() -> None:
     assert typed("<email:0123456789abcdef01234567><Enter>") == "<text><Enter>"
 
 
+@example("?\u00b4")
+@example("?\u00b5")
 @given(st.text(max_size=200))
 def test_any_text_tokenises_the_same_alone_and_in_a_column(text: str) -> None:
     if not any("\ud800" <= char <= "\udfff" for char in text):

@@ -17,7 +17,7 @@ import ipaddress
 import os
 import re
 import unicodedata
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache, lru_cache
@@ -152,7 +152,8 @@ def tokenise(texts: pl.Series, keys: Sequence[TenantKeys], *, urls: bool = False
     """Free text with every piece of PII replaced by its token; nulls stay null.
 
     `keys` has the keys of each row's tenant. With `urls` a text is an address as a whole, scheme or not.
-    A gate in Rust finds the few texts that may hold PII; only those are looked at closely.
+    A gate in Rust finds the few texts that may hold PII; only those are looked at closely, and those that
+    may fold into something else by every detector.
     """
     rows = texts.str.contains(_GATE_URL if urls else _GATE).arg_true()
     if rows.is_empty():
@@ -160,7 +161,7 @@ def tokenise(texts: pl.Series, keys: Sequence[TenantKeys], *, urls: bool = False
     hits = texts.gather(rows)
     replaced = [
         tokenise_text(text, keys[row], urls=urls)
-        if mask & _ODD
+        if not text.isascii()
         else _replace(text, _spans(text, _open(mask), urls=urls), keys[row])
         for row, text, mask in zip(rows, hits, _open_gates(hits, urls=urls), strict=True)
     ]
@@ -168,7 +169,7 @@ def tokenise(texts: pl.Series, keys: Sequence[TenantKeys], *, urls: bool = False
 
 
 def _open_gates(texts: pl.Series, *, urls: bool) -> list[int]:
-    """For each text the detectors whose gates are open, as a bit each; `_ODD` for one that may fold."""
+    """For each text the detectors whose gates are open, as a bit each."""
     first = _GATE_URL_PARTS if urls else _GATES[0]
     opened = _contain(texts, (first, _GATE_BUT_URL_PARTS))
     masks = opened[:, 0].astype(np.int32)
@@ -286,7 +287,9 @@ def _fold_char(char: str) -> str:
     digit = unicodedata.decimal(char, None)
     if digit is not None:
         return str(digit)
-    return unicodedata.normalize("NFKC", char).translate(_DASHES_AND_DOTS)
+    folded = unicodedata.normalize("NFKC", char)
+    # An accent by itself would become a space and the accent, and a space ends an address.
+    return char if " " in folded and not char.isspace() else folded.translate(_DASHES_AND_DOTS)
 
 
 def _fold_typed(
@@ -419,13 +422,13 @@ def _mask(text: str, spans: Sequence[Span]) -> str:
     return "".join((*out, text[at:])) if out else text
 
 
-def _find_url_parts(text: str, urls: bool) -> Iterator[Span]:
+def _find_url_parts(text: str, urls: bool) -> Iterable[Span]:
     if urls:
         scheme = text.find("://")
-        yield from _url_parts(text, scheme + 3 if 0 <= scheme <= 20 else 0, len(text))
-    elif "://" in text:
-        for match in _URL.finditer(text):
-            yield from _url_parts(text, match.start() + 3, match.end())
+        return _url_parts(text, scheme + 3 if 0 <= scheme <= 20 else 0, len(text))
+    return chain.from_iterable(
+        _url_parts(text, match.start() + 3, match.end()) for match in _URL.finditer(text)
+    )
 
 
 def _url_parts(text: str, start: int, end: int) -> list[Span]:
@@ -559,7 +562,7 @@ class _Detector:
     """`find` yields disjoint spans in order; `gate`, in Rust's syntax, holds in every text that has one."""
 
     gate: str
-    find: Callable[[str, bool], Iterator[Span]]
+    find: Callable[[str, bool], Iterable[Span]]
 
 
 _DETECTORS = (
@@ -597,9 +600,8 @@ _GATE_ODD = (
     r"\u{FF01}-\u{FF61}\u{1D400}-\u{1D7FF}\u{E0000}-\u{E007F}]|[\p{Nd}--[0-9]]"
     r"|[0-9)][\u{A0}\u{2000}-\u{200A}\u{2010}-\u{2015}\u{202F}\u{2212}\u{3000}]{1,2}[0-9(]"
 )
-"""Characters that may fold into something else: such a text is looked at by every detector."""
+"""Characters that may fold into what a detector looks for."""
 _GATES = (*(detector.gate for detector in _DETECTORS), _GATE_ODD)
-_ODD = 1 << len(_DETECTORS)
 _BITS = 1 << np.arange(len(_GATES), dtype=np.int32)
 _GATE_BUT_URL_PARTS = "|".join(_GATES[1:])
 _GATE_URL_PARTS = rf"{_GATES[0]}|[?;#]|://[^/]*@"
