@@ -126,6 +126,9 @@ def run(app: ASGIApp, settings: CommonSettings) -> None:
         app,
         host=settings.host,
         port=settings.port,
+        # The fast ones, or no start at all: by itself uvicorn takes slower ones where these are missing.
+        loop="uvloop",
+        http="httptools",
         log_config=None,
         access_log=False,
         server_header=False,

@@ -466,11 +466,11 @@ def halves(hexes: str) -> npt.NDArray[np.uint64]:
 
 def _touched(rows: Rows) -> dict[str, list[date]]:
     """Dates by tenant, both sorted; what belongs to no tenant touches nobody."""
-    pairs = np.unique(np.stack((rows.item.astype(np.int64), rows.day.astype(np.int64)), axis=1), axis=0)
-    days: dict[str, set[int]] = {}
-    for item, day in pairs.tolist():
-        days.setdefault(rows.tenants[item], set()).add(day)
-    return {tenant: [_date(day) for day in sorted(days[tenant])] for tenant in sorted(days) if tenant}
+    touched: dict[str, list[date]] = {}
+    for day in np.unique(rows.day).tolist():
+        for tenant in {rows.tenants[item] for item in np.unique(rows.item[rows.day == day]).tolist()}:
+            touched.setdefault(tenant, []).append(_date(day))
+    return {tenant: touched[tenant] for tenant in sorted(touched) if tenant}
 
 
 def _date(day: int) -> date:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import chain, repeat
+from operator import attrgetter
 from typing import Any, TypeVar
 
 import msgspec
@@ -176,7 +177,7 @@ class _Records:
         return pa.array(values, dtype).take(pa.array(self.item))
 
     def of(self, name: str) -> list[Any]:
-        return [getattr(record, name) for record in self.records]
+        return list(map(attrgetter(name), self.records))
 
     def times(self, name: str) -> pa.Array:
         return _times(self.of(name))
