@@ -87,7 +87,7 @@ def test_goals_that_are_all_done_lead_before_a_usual_day() -> None:
             kpi("active_s", 25_200.0),
             baseline("active_s", 25_200.0, 25_000.0, 0.1),
         )
-        == "All 3 goals are done, in 7 h of active work."
+        == "All 3 goals are done, with 7 h of active work."
     )
 
 
@@ -113,7 +113,7 @@ def test_a_long_stretch_of_focus_leads_where_nothing_was_declared() -> None:
 
 def test_a_missed_target_leads_with_both_numbers() -> None:
     text = headline(kpi("active_s", 20_000.0), target(1, "Calls", 10.0, 1.0))
-    assert text == "“Calls” came to 1 against a target of 10, in 5 h 33 min of active work."
+    assert text == "“Calls” came to 1 against a target of 10, with 5 h 33 min of active work."
 
 
 def test_a_day_without_telemetry_says_so_and_what_there_is_instead() -> None:

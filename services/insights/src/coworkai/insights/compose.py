@@ -19,8 +19,10 @@ from coworkai.insights.brief import Draft, DraftInsight, Statement, StatementKin
 from coworkai.insights.facts import Fact, FactBook, FactKind, Status
 from coworkai.insights.insights import (
     CHANGES,
+    DEFAULT_RULES,
     MESSAGING,
     InsightRow,
+    earlier_days,
     focus_phrase,
     longest,
     notability,
@@ -173,7 +175,10 @@ def _of_the_day(book: FactBook) -> tuple[Phrase | None, set[str]]:
     first = next((lead for lead in leads if lead.lead is not None and fits(lead.lead)), None)
     if first is None or first.lead is None:
         return None, set()
+    names_goals = any(fact.kind is FactKind.GOAL for fact, _ in first.lead.cited)
     for second in leads:
+        if names_goals and second.score > _PLAIN_SCORE:
+            continue
         if second.topic != first.topic and second.tail is not None:
             said = first.lead + second.tail
             if fits(said):
@@ -229,15 +234,21 @@ def _target(book: FactBook, fact: Fact) -> Phrase:
     return phrase(words, *cited)
 
 
+_LEAD_WEIGHTS = {"focus": 0.9, "active": 0.8, "switching": 0.6, "after_hours": 0.6}
+"""How much a change of a topic counts for the headline."""
+
+
 def _change_leads(book: FactBook) -> Iterator[_Lead]:
-    for topic in ("focus", "active", "switching", "after_hours"):
+    for topic, weight in _LEAD_WEIGHTS.items():
         for measure in CHANGES[topic]:
             value, usual = book.kpi(measure), book.baseline(measure)
             if value is None or usual is None or not notability(usual):
                 continue
+            if topic == "after_hours" and number(value, "value") < DEFAULT_RULES.after_hours_min_s:
+                continue
             said = against_usual(book, value, usual)
             if said is not None:
-                yield _Lead(0.9 * notability(usual), topic, said, Phrase("; ") + said)
+                yield _Lead(weight * notability(usual), topic, said, Phrase("; ") + said)
 
 
 def _focus_leads(book: FactBook) -> Iterator[_Lead]:
@@ -246,6 +257,9 @@ def _focus_leads(book: FactBook) -> Iterator[_Lead]:
         score = min(1 + number(best, "duration_s") / 4_500, 2.6)
         said = focus_phrase(best)
         yield _Lead(score, "focus_longest", said, Phrase("; ") + said)
+
+
+_PLAIN_SCORE = 0.5
 
 
 def _plain(book: FactBook) -> Iterator[_Lead]:
@@ -257,7 +271,7 @@ def _plain(book: FactBook) -> Iterator[_Lead]:
     lead = phrase("{} of active work", cited)
     if day is not None and known(day, "first_at", "last_at"):
         lead = phrase("{} of active work between {} and {}", cited, (day, "first_at"), (day, "last_at"))
-    yield _Lead(0.5, "active", lead, phrase(", in {} of active work", cited))
+    yield _Lead(_PLAIN_SCORE, "active", lead, phrase(", with {} of active work", cited))
 
 
 # ---------------------------------------------------------------------------------------------------- goals
@@ -419,10 +433,26 @@ def _direction(book: FactBook, measure: str) -> str | None:
     return None if usual is None else str(usual["direction"])
 
 
+def _is_lower(book: FactBook, measure: str) -> bool:
+    """Than the worker's usual, or than the last day where there is no usual yet."""
+    direction = _direction(book, measure)
+    if direction is not None:
+        return direction == Status.BELOW
+    earlier = earlier_days(book, measure)
+    return bool(earlier) and number(book.kpi(measure), "value") < number(earlier[-1], "value")
+
+
 def _on_focus(book: FactBook, measure: str) -> Iterator[Phrase]:
     usual = book.baseline(measure)
     if usual is not None and usual["direction"] == "below":
-        yield phrase("set aside your usual {} of focused work early in the day", (usual, "median"))
+        words = pick(
+            (
+                "plan the next day for your usual {} of focused work",
+                "keep time free for your usual {} of focused work",
+            ),
+            usual,
+        )
+        yield phrase(words, (usual, "median"))
     for fact in sorted(book.of(FactKind.FOCUS, book.primary), key=lambda fact: -number(fact, "duration_s")):
         yield phrase("keep the time from {} free for focused work again", (fact, "started_at"))
     if usual is not None:
@@ -447,7 +477,7 @@ def _on_active(book: FactBook, measure: str) -> Iterator[Phrase]:
 
 def _on_switching(book: FactBook, measure: str) -> Iterator[Phrase]:
     blocks = book.kpi("workblocks")
-    if _direction(book, measure or "context_switches_per_hour") == "below" and blocks is not None:
+    if _is_lower(book, measure or "context_switches_per_hour") and blocks is not None:
         words = "arrange the next day the same way: this one had {} blocks of work"
         yield phrase(words, (blocks, "value"))
     apps = [
@@ -623,12 +653,12 @@ def _team_headline(book: FactBook, today: Mapping[str, Fact]) -> Phrase | None:
 
 def _team_momentum(book: FactBook, today: Mapping[str, Fact]) -> Iterator[_Point]:
     blocks, focus = today.get("focus_blocks"), today.get("focus_s")
-    if blocks is not None and number(blocks, "value"):
-        yield _Point(phrase("the team had {} stretches of focused work", (blocks, "value")), "focus_blocks")
     if focus is not None and number(focus, "value"):
         said = phrase("focused work came to {}", (focus, "value"))
         if (before := _day_before(book, "focus_s")) is not None:
             said += phrase(", after {} on {}", (before, "value"), (before, "date"))
+        if blocks is not None and number(blocks, "value"):
+            said += phrase("; the day had {} stretches of focused work", (blocks, "value"))
         yield _Point(said, "focus")
     attainment = today.get("kpi_attainment")
     if attainment is not None and number(attainment, "value") >= 1:
@@ -656,13 +686,18 @@ def _team_insights(book: FactBook, today: Mapping[str, Fact]) -> Iterator[tuple[
     switching, hours = today.get("context_switches_per_hour"), today.get("after_hours_s")
     if switching is not None:
         said = phrase("changes of window or page came to {}", (switching, "value"))
-        if (before := _day_before(book, "context_switches_per_hour")) is not None:
+        before = _day_before(book, "context_switches_per_hour")
+        if before is not None and shown(book, before, "value") != shown(book, switching, "value"):
             said += phrase(", after {} on {}", (before, "value"), (before, "date"))
         words = "agree on hours without messages and meetings for all {} people"
-        yield said, phrase(words, (switching, "contributors"))
-    if hours is not None and number(hours, "value") >= 1_800:
+        if before is None or number(switching, "value") > number(before, "value"):
+            yield said, phrase(words, (switching, "contributors"))
+    if hours is not None and number(hours, "value") >= 3_600:
         said = phrase("{} of the work was outside people's schedules", (hours, "value"))
-        words = "look at the deadlines: {} people have a schedule to compare with"
+        before = _day_before(book, "after_hours_s")
+        if before is not None and shown(book, before, "value") != shown(book, hours, "value"):
+            said += phrase(", after {} on {}", (before, "value"), (before, "date"))
+        words = "see which deadlines fall outside schedules; the figure counts {} people"
         yield said, phrase(words, (hours, "contributors"))
 
 

@@ -252,13 +252,15 @@ def _course(book: FactBook, topic: str, measure: str, rules: InsightRules) -> _F
     """How the days before led to this one, where nothing is far from usual."""
     if topic not in {"focus", "switching"}:
         return None
-    trend = _trend(book) if topic == "focus" else None
+    trend = _trend(book, rules) if topic == "focus" else None
     return trend or _since(book, measure, rules)
 
 
 def _change(book: FactBook, measure: str, rules: InsightRules) -> _Found | None:
     value, usual = book.kpi(measure), book.baseline(measure)
     if value is None or usual is None or (measure in _ONLY_ABOVE and usual["direction"] != "above"):
+        return None
+    if measure == "after_hours_s" and number(value, "value") < rules.after_hours_min_s:
         return None
     score = notability(usual, rules) * _LOW_WEIGHT.get(measure, 1.0)
     said = against_usual(book, value, usual) if score else None
@@ -292,7 +294,7 @@ def _since(book: FactBook, measure: str, rules: InsightRules) -> _Found | None:
     return _Found(f"since.{measure}", said, 1.2)
 
 
-def _trend(book: FactBook) -> _Found | None:
+def _trend(book: FactBook, rules: InsightRules) -> _Found | None:
     """Focused work that rose or fell on each of the last three days with a record."""
     value = book.kpi("focus_s")
     earlier = earlier_days(book, "focus_s")[-2:]
@@ -301,6 +303,8 @@ def _trend(book: FactBook) -> _Found | None:
     days = [*earlier, value]
     before, last, now = (number(fact, "value") for fact in days)
     if not (0 < before < last < now or before > last > now > 0):
+        return None
+    if abs(now - before) < max(rules.material_s * 2, rules.material_change * 2 * before):
         return None
     cited = [(fact, name) for fact in days for name in ("value", "date")]
     return _Found("trend.focus_s", phrase("focused work was {} on {}, {} on {} and {} on {}", *cited), 1.6)
@@ -337,12 +341,10 @@ def _apps(book: FactBook, rules: InsightRules) -> Iterator[_Found]:
                 ("{} of your active time was in {}", "you spent {} of the day's active time in {}"), fact
             )
             said = phrase(words, (fact, "day_share"), (fact, "name"))
-            yield _Found("main_app", said, 0.5 + share)
+            yield _Found("main_app", said, 0.4 + share)
         elif str(fact["name"]) in MESSAGING and share >= rules.messaging_min_share:
-            words = pick(
-                ("{} took {}, {} of active time", "you spent {} in {}, which is {} of active time"), fact
-            )
-            said = phrase(words, (fact, "name"), (fact, "duration_s"), (fact, "day_share"))
+            words = "you spent {}, {} of active time, in {}"
+            said = phrase(words, (fact, "duration_s"), (fact, "day_share"), (fact, "name"))
             yield _Found(f"messaging.{fact['rank']}", said, 0.9 + 2 * share)
 
 

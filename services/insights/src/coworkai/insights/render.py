@@ -35,6 +35,8 @@ _TYPED_KINDS = frozenset({FactKind.GOAL, FactKind.TARGET, FactKind.AREA, FactKin
 _TYPED_FIELDS = frozenset({"name", "page"})
 """What a person or a web page worded. It is quoted whatever it says."""
 _PLAIN_NAME = re.compile(r"[\w.+#@/:-]{1,64}")
+_TOKEN = re.compile(r"<([a-z]{2,20}):[0-9A-Za-z]{8,64}>")
+"""Personal data that became a token: its kind is enough to read."""
 _QUOTES = re.compile('["“”„‟«»‹›＂]')
 _DECIMALS = {FieldUnit.BITS: 1, FieldUnit.INDEX: 2, FieldUnit.Z: 1}
 
@@ -246,6 +248,7 @@ def _day(value: date) -> str:
 
 
 def _text(value: str, unit: FieldUnit) -> str:
+    value = _TOKEN.sub(r"<\1>", value)
     text = clean(value, TEXT_MAX_CHARS if unit is FieldUnit.TEXT else NAME_MAX_CHARS)
     if not text:
         raise NoValue("a claim's text has no visible character")
