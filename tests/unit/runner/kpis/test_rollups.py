@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 from tests.unit.runner.kpis.frames import org, rows
 
-from coworkai.common.baselines import BaselineRules, baselines
+from coworkai.common.baselines import BaselineRules, baselines, baselines_on
 from coworkai.common.measures import CATALOGUE
 from coworkai.common.tables import GOLD_KPI_DAILY, GOLD_KPI_GROUPS
 from coworkai.runner.stage1.kpis import group_rollups
@@ -193,3 +193,9 @@ class TestBaselines:
         before = baselines(self.history(1, 2, 3, 4, 5, 6))
         after = baselines(self.history(1, 2, 3, 4, 5, 6, 500))
         assert after.filter(pl.col("date") < after["date"].max()).equals(before)
+
+    def test_of_one_day_they_are_the_same_as_among_all_days(self) -> None:
+        days = pl.concat([self.history(1, 2, None, 4, 100, 7), self.history(5, 5, 5, 5, 5, 5, user="bo")])
+        every = baselines(days, self.rules)
+        for day in every["date"].unique():
+            assert baselines_on(days, day, self.rules).equals(every.filter(pl.col("date") == day))

@@ -69,37 +69,37 @@ def _complemented(cells: pl.DataFrame, values: pl.DataFrame, min_group: int) -> 
 
     `values` has a row a worker-day and measure that is not null: user_id, team, department, and the cell.
     """
-    parents = [
-        values.select(*_CELL, "user_id", "team", parent=pl.lit("tenant")),
-        values.drop_nulls("department").select(
-            *_CELL, "user_id", "team", parent=pl.format("department {}", "department")
-        ),
-    ]
-    members = pl.concat(parents)
+    departments = values.drop_nulls("department").select(*_CELL, "user_id", "team", parent="department")
+    tenant = values.select(*_CELL, "user_id", "team", parent=pl.lit(""))
+    # Departments first: what they withhold may be enough for the tenant.
+    for members in (departments, tenant):
+        while not (smallest := _to_withhold(cells, members, min_group)).is_empty():
+            cells = (
+                cells.join(smallest, on=[*_CELL, "group_id"], how="left")
+                .with_columns(is_told=pl.col("is_told") & pl.col("withheld").is_null())
+                .drop("withheld")
+            )
+    return cells
+
+
+def _to_withhold(cells: pl.DataFrame, members: pl.DataFrame, min_group: int) -> pl.DataFrame:
+    """The smallest told team of every parent with too few people left: the cell, group_id, withheld."""
+    told = cells.filter("is_told")
+    few = (
+        members.join(told.select(*_CELL, team="group_id"), on=[*_CELL, "team"], how="anti")
+        .group_by(*_CELL, "parent")
+        .agg(pl.col("user_id").n_unique().alias("people"))
+        .filter(pl.col("people") < min_group)
+    )
     teams = members.drop_nulls("team").select(*_CELL, "parent", group_id="team").unique()
-    while True:
-        told = cells.filter("is_told")
-        left = members.join(told.select(*_CELL, team="group_id"), on=[*_CELL, "team"], how="anti")
-        few = (
-            left.group_by(*_CELL, "parent")
-            .agg(pl.col("user_id").n_unique().alias("people"))
-            .filter(pl.col("people") < min_group)
-        )
-        smallest = (
-            few.join(teams, on=[*_CELL, "parent"])
-            .join(told, on=[*_CELL, "group_id"])
-            .sort("contributors", "group_id")
-            .unique([*_CELL, "parent"], keep="first", maintain_order=True)
-            .select(*_CELL, "group_id", withheld=pl.lit(value=True))
-            .unique()
-        )
-        if smallest.is_empty():
-            return cells
-        cells = (
-            cells.join(smallest, on=[*_CELL, "group_id"], how="left")
-            .with_columns(is_told=pl.col("is_told") & pl.col("withheld").is_null())
-            .drop("withheld")
-        )
+    return (
+        few.join(teams, on=[*_CELL, "parent"])
+        .join(told, on=[*_CELL, "group_id"])
+        .sort("contributors", "group_id")
+        .unique([*_CELL, "parent"], keep="first", maintain_order=True)
+        .select(*_CELL, "group_id", withheld=pl.lit(value=True))
+        .unique()
+    )
 
 
 def _without_derivable_days(
