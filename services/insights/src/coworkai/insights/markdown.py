@@ -12,7 +12,7 @@ from coworkai.insights.brief import Brief, Claim
 from coworkai.insights.clean import clean
 
 _MARKUP = re.compile(r"([\\`*\[\]<>|~$!@])")
-_UNDERSCORE_AT_EDGE = re.compile(r"\b_|_\b|(?<!\w)_|_(?!\w)")
+_UNDERSCORE_AT_EDGE = re.compile(r"(?<![^\W_])_|_(?![^\W_])")
 _ENTITY = re.compile(r"&(#?[0-9A-Za-z]+;)")
 _WWW = re.compile(r"(?i)\b(www)\.")
 _SCHEME = re.compile(r"(?i)([a-z][a-z0-9+.-]*):(?=\S)")
