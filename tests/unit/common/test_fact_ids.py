@@ -66,7 +66,7 @@ def test_every_kind_has_as_many_parts_as_it_says(kind: FactKind) -> None:
     ],
 )
 def test_what_no_fact_can_be_called_is_refused(identifier: str) -> None:
-    with pytest.raises(ValueError, match="."):
+    with pytest.raises(ValueError, match=r"."):
         fact_name(identifier)
 
 
