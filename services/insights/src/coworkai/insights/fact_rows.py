@@ -15,9 +15,16 @@ import polars as pl
 
 from coworkai.common.baselines import DEFAULT_RULES as BASELINES
 from coworkai.common.baselines import BaselineRules, baselines_on
+from coworkai.common.chat_words import (
+    THEME_MIN_MESSAGES,
+    THEMES_MAX,
+    ChatWords,
+    chat_words,
+    is_blocker,
+    themes,
+)
 from coworkai.common.measures import CATALOGUE
 from coworkai.common.tables import GOLD_ACCOUNTING
-from coworkai.insights.chat_words import ChatWords, chat_words, is_blocker, themes
 from coworkai.insights.facts import FIELDS, FactKind, Status
 
 MANIFESTS, JOBS, CHAT = "manifests", "jobs", "chat_history"
@@ -53,8 +60,8 @@ class FactRules:
     """Messages of the primary day: those that name a blocker first, then the newest."""
     earlier_messages: int = 5
     """Messages of an earlier day: only those that name a blocker, the newest."""
-    themes: int = 5
-    theme_min_messages: int = 2
+    themes: int = THEMES_MAX
+    theme_min_messages: int = THEME_MIN_MESSAGES
     baselines: BaselineRules = BASELINES
 
 

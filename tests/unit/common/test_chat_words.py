@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 from tests.unit.insights.gold_rows import chat, message
 
-from coworkai.insights.chat_words import READ_CHARS, chat_words, is_blocker, themes
+from coworkai.common.chat_words import READ_CHARS, chat_words, is_blocker, themes
 
 
 def blocks(text: str | None) -> bool:

@@ -1,6 +1,7 @@
 """What the worker's own messages are about, and which of them say that something is in the way.
 
-Phrases and stop words are data (`chat_words.toml`). Nothing is concluded beyond the words themselves.
+Phrases and stop words are data (`chat_words.toml`). Nothing is concluded beyond the words themselves. Insights
+makes facts of them, lineage leads those back to the messages.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ import polars as pl
 
 READ_CHARS = 4_000
 """A message is looked through as far as this."""
+THEME_MIN_MESSAGES = 2
+THEMES_MAX = 5
 _KEYS = ("date", "user_id")
 _TOKENS = r"<[^<>]{1,80}>"
 _ADDRESSES = r"\b[a-z][a-z0-9+.-]*://\S+"
@@ -65,12 +68,19 @@ def is_blocker(text: pl.Expr, words: ChatWords) -> pl.Expr:
     return plain.str.contains(words.blocking).fill_null(value=False)
 
 
-def themes(messages: pl.DataFrame, words: ChatWords, *, min_messages: int, top: int) -> pl.DataFrame:
+def themes(
+    messages: pl.DataFrame,
+    words: ChatWords,
+    *,
+    min_messages: int = THEME_MIN_MESSAGES,
+    top: int = THEMES_MAX,
+) -> pl.DataFrame:
     """Words and pairs of words that at least `min_messages` messages of a worker's day share.
 
-    `messages`: date, user_id, event_id, text. Returns date, user_id, n (from 1), name, messages: the `top` of
-    each day by messages, pairs before words, then name. A word that never occurs but in a listed pair is left
-    out, and so is a pair of a stop word.
+    `messages`: date, user_id, event_id, text. Returns date, user_id, n (from 1), name, messages, event_ids
+    (sorted): the `top` of each day by messages, pairs before words, then name. A word that never occurs but in
+    a listed pair is left out, and so is a pair with a stop word in it. What `n` stands for depends on neither
+    number.
     """
     tokens = (
         messages.drop_nulls("text")
@@ -104,7 +114,8 @@ def themes(messages: pl.DataFrame, words: ChatWords, *, min_messages: int, top: 
     )
     shared = (
         terms.group_by(*_KEYS, "name", "is_pair")
-        .agg(messages=pl.col("event_id").n_unique().cast(pl.Int64))
+        .agg(event_ids=pl.col("event_id").unique().sort())
+        .with_columns(messages=pl.col("event_ids").list.len().cast(pl.Int64))
         .filter(pl.col("messages") >= min_messages)
     )
     inside = (
@@ -118,7 +129,7 @@ def themes(messages: pl.DataFrame, words: ChatWords, *, min_messages: int, top: 
         .sort(*_KEYS, "messages", "is_pair", "name", descending=[False, False, True, True, False])
         .with_columns(n=pl.int_range(1, pl.len() + 1).over(_KEYS))
         .filter(pl.col("n") <= top)
-        .select(*_KEYS, "n", "name", "messages")
+        .select(*_KEYS, "n", "name", "messages", "event_ids")
     )
 
 
