@@ -22,6 +22,8 @@ class Summary(msgspec.Struct):
     slices: int
     days: int
     workers: int
+    insights: int
+    briefs: int
     elapsed_s: float
 
     @property

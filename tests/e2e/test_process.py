@@ -89,6 +89,8 @@ def test_every_record_second_and_keystroke_minute_of_the_worked_case_is_accounte
         "slices": first["slices"],
         "days": 1,
         "workers": 1,
+        "insights": first["insights"],
+        "briefs": 1,
     }
 
     listed = json.loads(coworkai("quarantine", "list", "--data", data, "--json"))
@@ -107,7 +109,7 @@ def test_every_record_second_and_keystroke_minute_of_the_worked_case_is_accounte
 
     again = summary_of(coworkai(*arguments))
     assert again["records"] == {"received": 18, "accepted": 6, "duplicate": 8, "quarantined": 4}
-    for what in ("seconds", "keystroke_minutes", "workblocks", "slices", "days", "workers"):
+    for what in ("seconds", "keystroke_minutes", "workblocks", "slices", "days", "workers", "briefs"):
         assert again[what] == first[what]
     # Receipts of the duplicates are input too, so the run has another name.
     assert workblocks(data).drop("run_id").equals(blocks.drop("run_id"))

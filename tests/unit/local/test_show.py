@@ -23,6 +23,8 @@ SUMMARY: dict[str, object] = {
     "slices": 40,
     "days": 1,
     "workers": 2,
+    "insights": 7,
+    "briefs": 5,
     "elapsed_s": 1.25,
 }
 

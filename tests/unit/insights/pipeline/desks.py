@@ -34,7 +34,6 @@ class Desk:
     """Everything that insights needs, over a runner's place."""
 
     place: Place
-    told: list[Publication] = field(default_factory=list)
     config: PipelineConfig = field(default_factory=PipelineConfig)
 
     def pipeline(self, holder: str = "insights", **other: object) -> Pipeline:
@@ -44,7 +43,6 @@ class Desk:
             self.place.store,
             holder,
             NoModel(),
-            self.told.append,
             self.config,
             self.place.now,
         )

@@ -11,7 +11,7 @@ import typer
 
 from coworkai.common.errors import CoworkError
 from coworkai.common.observability import TextFormatter
-from coworkai.local.commands import convert, lake, quarantine, run, tenants
+from coworkai.local.commands import briefs, convert, lake, quarantine, run, tenants
 from coworkai.local.commands.options import err
 
 app = typer.Typer(
@@ -20,13 +20,14 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
-    help="Workplace telemetry into workblocks, KPIs and reports that add up.\n\nStart with: coworkai demo",
+    help="Workplace telemetry into workblocks, KPIs and briefs that add up.\n\nStart with: coworkai demo",
 )
 app.command()(run.demo)
 app.command()(run.process)
 app.command()(run.up)
 app.command()(run.send)
 app.add_typer(convert.app, name="import")
+app.command()(briefs.brief)
 app.command()(lake.tables)
 app.command()(lake.rebuild)
 app.command()(lake.maintain)

@@ -1,4 +1,4 @@
-"""What `coworkai demo` shows at its end: results, one worker's day, and where everything is."""
+"""What `coworkai demo` shows at its end: results, one worker's day and brief, and where everything is."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ import polars as pl
 from rich.console import Console
 
 from coworkai.common.artifacts import ArtifactPaths, ArtifactStore
-from coworkai.common.control import Control, Identity, Stage, Tenant
+from coworkai.common.control import Stage
 from coworkai.common.errors import NotFound
 from coworkai.common.lake import Lake, reading
-from coworkai.common.pii import Kind, tenant_keys, token
 from coworkai.common.published import read_published
 from coworkai.common.settings import CommonSettings
 from coworkai.common.tables import GOLD_SLICES, GOLD_WORKBLOCKS, SILVER_ORG_MEMBERS, Table
+from coworkai.local.brief import show_brief, stored_worker_brief
+from coworkai.local.identities import stored_user_id
 from coworkai.local.sample import SampleFacts
 from coworkai.local.show import day_timeline, summary_table
 
@@ -28,7 +29,7 @@ def show_demo(
     facts: SampleFacts,
     summary: Mapping[str, object],
 ) -> None:
-    """Print the results and the featured worker's day. Raises NotFound, StorageUnavailable."""
+    """Print the results, the featured worker's day and its brief. Raises NotFound, StorageUnavailable."""
     lake = Lake(settings.lake_uri, settings.storage_options)
     sent_as, day = facts.featured
     user_id = stored_user_id(settings, tenant_id, sent_as)
@@ -45,6 +46,10 @@ def show_demo(
         f"{user_id}, {day:%A %Y-%m-%d}, {zone}",
         time_zone=zone,
     )
+    brief = stored_worker_brief(settings, tenant_id, [user_id], day)
+    if brief is not None:
+        console.print()
+        show_brief(console, brief)
     console.print()
     console.print(f"report   {report_address(settings, tenant_id, user_id, day)}", soft_wrap=True)
     console.print(f"lake     {settings.lake_uri}", soft_wrap=True)
@@ -55,21 +60,17 @@ def show_demo(
             f"Trace a block: coworkai lineage {shlex.quote(first)} --tenant {tenant_id} --data {data}",
             soft_wrap=True,
         )
+    if brief is not None:
+        fact = shlex.quote(brief.evidence[0].fact_id)
+        console.print(
+            f"Trace a number: coworkai lineage {fact} --tenant {tenant_id} --data {data}", soft_wrap=True
+        )
 
 
 def first_block(blocks: pl.DataFrame) -> str | None:
     """workblock_id of the earliest of the blocks, None where there is none."""
     ids: list[str] = blocks.sort("started_at", "workblock_id")["workblock_id"].head(1).to_list()
     return ids[0] if ids else None
-
-
-def stored_user_id(settings: CommonSettings, tenant_id: str, user_id: str) -> str:
-    """The identifier under which the lake keeps a worker. Raises NotFound for an unknown tenant."""
-    tenant = _tenant(settings, tenant_id)
-    if tenant.identity is Identity.PLAIN:
-        return user_id
-    keys = tenant_keys(settings.master_key_bytes(), tenant_id, tenant.key_salt)
-    return token(keys, Kind.USER, user_id)
 
 
 def worker_zone(lake: Lake, tenant_id: str, user_id: str, day: date) -> str:
@@ -107,14 +108,3 @@ def _of_day(lake: Lake, table: Table, tenant_id: str, user_id: str, day: date) -
             .filter((pl.col("date") == day) & (pl.col("user_id") == user_id))
             .collect()
         )
-
-
-def _tenant(settings: CommonSettings, tenant_id: str) -> Tenant:
-    control = Control(settings.control_url)
-    try:
-        tenant = control.tenant(tenant_id)
-    finally:
-        control.close()
-    if tenant is None:
-        raise NotFound(f"no tenant {tenant_id}")
-    return tenant

@@ -12,12 +12,14 @@ from pathlib import Path
 
 from coworkai.common.settings import CommonSettings
 from coworkai.ingest.settings import IngestSettings
+from coworkai.insights.settings import InsightsSettings
 from coworkai.local.bus.settings import BusSettings
 from coworkai.runner.settings import RunnerSettings
 
 SERVICES: dict[str, type[CommonSettings]] = {
     "Ingest": IngestSettings,
     "Runner": RunnerSettings,
+    "Insights": InsightsSettings,
     "Embedded bus": BusSettings,
 }
 

@@ -226,7 +226,7 @@ def summary_table(console: Console, summary: Mapping[str, object]) -> None:
     table.add_row(
         "keystroke minutes", _count(keys["received"]), _sum(keys, "direct", "nearest", "gap", "orphan")
     )
-    for name in ("workers", "days", "workblocks", "slices"):
+    for name in ("workers", "days", "workblocks", "slices", "insights", "briefs"):
         table.add_row(name, _count(_number(summary, name)), "")
     table.add_row("elapsed", f"{_number(summary, 'elapsed_s'):.1f} s", "")
     console.print(table)

@@ -12,6 +12,8 @@ from coworkai.common.tables import (
     BRONZE_BY_SOURCE,
     BRONZE_RECEIPTS,
     GOLD_ACCOUNTING,
+    GOLD_BRIEFS,
+    GOLD_INSIGHTS,
     GOLD_SLICES,
     GOLD_WORKBLOCKS,
     Table,
@@ -20,10 +22,12 @@ from coworkai.common.tables import (
 _SECONDS = {"raw": "raw_s", "kept": "kept_s", "overlapped": "overlapped_s"}
 _PHASES = ("direct", "nearest", "gap", "orphan")
 _US = 1_000_000
+_BRIEF = ("date", "subject_kind", "subject_id")
 
 
 def summarise(lake: Lake, tenant_id: str) -> dict[str, object]:
-    """Counts of records by outcome, seconds, keystroke minutes, workblocks, slices, days and workers.
+    """Counts of records by outcome, seconds, keystroke minutes, workblocks, slices, days, workers, insights
+    and briefs (the newest version of each).
 
     Quarantined messages that name no tenant count as the tenant's. Raises StorageUnavailable.
     """
@@ -63,6 +67,8 @@ def summarise(lake: Lake, tenant_id: str) -> dict[str, object]:
         "slices": _rows(lake, GOLD_SLICES, tenant_id),
         "days": total["days"],
         "workers": total["workers"],
+        "insights": _stage2(lake, GOLD_INSIGHTS, tenant_id, pl.len()),
+        "briefs": _stage2(lake, GOLD_BRIEFS, tenant_id, pl.struct(*_BRIEF).n_unique()),
     }
 
 
@@ -97,6 +103,13 @@ def _receipts(lake: Lake, tenant_id: str) -> dict[tuple[str, str | None], int]:
 
 def _gold(lake: Lake, table: Table, tenant_id: str) -> pl.LazyFrame:
     return read_published(lake, table, tenant_id, Stage.STAGE1)
+
+
+def _stage2(lake: Lake, table: Table, tenant_id: str, count: pl.Expr) -> int:
+    rows = read_published(lake, table, tenant_id, Stage.STAGE2)
+    with reading(table):
+        number: int = rows.select(count).collect().item()
+    return number
 
 
 def _rows(lake: Lake, table: Table, tenant_id: str) -> int:

@@ -34,6 +34,7 @@ PUSHES = (
     *(Push(source.topic, "ingest", f"/push/{source.value}") for source in Source),
     Push("bronze-committed", "runner", "/push/bronze-committed"),
     Push("silver-updated", "runner", "/push/silver-updated"),
+    Push("gold-updated", "insights", "/push/gold-updated"),
 )
 
 

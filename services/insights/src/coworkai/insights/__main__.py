@@ -3,7 +3,7 @@
 import sys
 
 from coworkai.common.service import main
-from coworkai.common.settings import CommonSettings
 from coworkai.insights.app import create_app
+from coworkai.insights.settings import InsightsSettings
 
-sys.exit(main("insights", CommonSettings, create_app))
+sys.exit(main("insights", InsightsSettings, create_app))

@@ -15,7 +15,7 @@ Invariants:
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
@@ -105,15 +105,13 @@ class _Progress:
 
 @dataclass(frozen=True)
 class Pipeline:
-    """Writes the briefs of tenants. `holder` names this process in leases; `announce` is told of every
-    publication. Safe to share between threads."""
+    """Writes the briefs of tenants. `holder` names this process in leases. Safe to share between threads."""
 
     lake: Lake
     control: Control
     store: ArtifactStore
     holder: str
     writing: Writing
-    announce: Callable[[Publication], None]
     config: PipelineConfig = PipelineConfig()
     clock: Clock = utc_now
 
@@ -274,7 +272,6 @@ class Pipeline:
             failures=sum(len(run.failures) for run in runs),
             fence=outputs.fence,
         )
-        self.announce(publication)
         return publication
 
     def _put_artifacts(

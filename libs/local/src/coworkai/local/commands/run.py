@@ -131,7 +131,7 @@ def process(
     ] = None,
     json: Json = False,
 ) -> None:
-    """Process a folder of record files from telemetry to workblocks, KPIs and reports, then stop.
+    """Process a folder of record files from telemetry to workblocks, KPIs, reports and briefs, then stop.
 
     Starts a private platform on free ports, sends every record through real HTTP pushes, waits until all is
     processed, and prints what became of every record and second.
@@ -173,7 +173,7 @@ def demo(
         ),
     ] = None,
 ) -> None:
-    """Two weeks of a sample organisation, from telemetry to workblocks and reports.
+    """Two weeks of a sample organisation, from telemetry to workblocks, reports and briefs.
 
     25 workers in 4 teams and 3 time zones, with overlaps, duplicates, late and broken records, personal data
     in titles and chat. The same seed makes the same organisation.
@@ -296,7 +296,7 @@ def _process(folder: Path, data_dir: Path, policy: object) -> dict[str, object]:
         def on_progress(left: Left) -> None:
             nonlocal most_days
             progress.update(taking, total=published, completed=published - left.messages, visible=True)
-            days = left.silver_days + left.stage1_days
+            days = left.days
             most_days = max(most_days, days)
             progress.update(computing, total=most_days, completed=most_days - days, visible=most_days > 0)
 

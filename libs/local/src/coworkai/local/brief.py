@@ -1,0 +1,125 @@
+"""One worker's brief: found in the lake, or written now, and shown with its evidence."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import date
+
+import polars as pl
+from rich.console import Console
+from rich.padding import Padding
+from rich.text import Text
+
+from coworkai.common.control import Control, Stage
+from coworkai.common.errors import NotFound
+from coworkai.common.lake import Lake, reading, scan
+from coworkai.common.published import published
+from coworkai.common.settings import CommonSettings
+from coworkai.common.tables import GOLD_BRIEFS, OPS_RUNS
+from coworkai.insights.app import build_pipeline
+from coworkai.insights.brief import Brief, Stated
+from coworkai.insights.settings import InsightsSettings
+from coworkai.insights.writing import ModelWriting
+from coworkai.local.identities import stored_user_id
+
+
+def worker_brief(settings: InsightsSettings, tenant_id: str, user: str, day: date) -> Brief:
+    """The worker's newest brief of the day; `user` is the collector's id or the token that the lake has.
+
+    It is written where there is none yet. Raises NotFound (no such tenant, nothing is known of the worker),
+    Overloaded (the tenant's briefs are being written), StorageUnavailable.
+    """
+    names = [user, stored_user_id(settings, tenant_id, user)]
+    found = stored_worker_brief(settings, tenant_id, names, day)
+    return found if found is not None else _written_now(settings, tenant_id, names, day)
+
+
+def stored_worker_brief(
+    settings: CommonSettings, tenant_id: str, names: Sequence[str], day: date
+) -> Brief | None:
+    """The newest published brief of the day of whom the first of these names stands for."""
+    lake = Lake(settings.lake_uri, settings.storage_options)
+    versions = published(lake.open(OPS_RUNS, tenant_id), Stage.STAGE2)
+    delta = lake.open(GOLD_BRIEFS, tenant_id, version=versions.version(GOLD_BRIEFS))
+    with reading(GOLD_BRIEFS):
+        rows = (
+            scan(delta, GOLD_BRIEFS, [day])
+            .filter(pl.col("subject_kind") == "worker", pl.col("subject_id").is_in(list(names)))
+            .sort("version")
+            .select("brief_json")
+            .collect()
+        )
+    return None if rows.is_empty() else Brief.model_validate_json(rows["brief_json"][-1])
+
+
+def _written_now(settings: InsightsSettings, tenant_id: str, names: Sequence[str], day: date) -> Brief:
+    control, writing = Control(settings.control_url), ModelWriting(settings)
+    try:
+        control.create_schema()
+        pipeline = build_pipeline(settings, control, writing)
+        for name in names:
+            try:
+                pipeline.write(tenant_id, name, day)
+            except NotFound:
+                continue
+            found = stored_worker_brief(settings, tenant_id, [name], day)
+            if found is not None:
+                return found
+    finally:
+        writing.close()
+        control.close()
+    raise NotFound(f"nothing is known of this worker up to {day}", remedy="check --user and --date")
+
+
+# ------------------------------------------------------------------------------------------------- show
+_SECTIONS = {
+    "momentum": "What moved",
+    "blockers": "In the way",
+    "next_steps": "Next",
+    "data_quality": "About the data",
+}
+
+
+def show_brief(console: Console, brief: Brief) -> None:
+    """Print the brief with numbered evidence, the ids at the end."""
+    numbers = {one.fact_id: n for n, one in enumerate(brief.evidence, start=1)}
+    console.print(Text(f"Brief of {brief.primary_date:%A %Y-%m-%d}, {brief.subject.id}", style="bold"))
+    console.print()
+    console.print(_said(brief.headline, numbers, style="bold"))
+    for heading, statements in _sections(brief):
+        console.print()
+        console.print(Text(heading, style="bold cyan"))
+        for one in statements:
+            console.print(Padding(_said(one, numbers), (0, 0, 0, 2), expand=False))
+    console.print()
+    console.print(Text("Evidence", style="bold cyan"))
+    for identifier, n in numbers.items():
+        console.print(Text(f"  [{n}] {identifier}", style="dim"), soft_wrap=True)
+    console.print(Text(_provenance(brief), style="dim"))
+
+
+def _sections(brief: Brief) -> Iterator[tuple[str, Iterable[Stated]]]:
+    pairs = [one for pair in brief.insights for one in (pair.insight, pair.recommendation)]
+    for name in ("momentum", "blockers", "next_steps"):
+        if statements := getattr(brief, name):
+            yield _SECTIONS[name], statements
+    if pairs:
+        yield "Worth knowing", pairs
+    if brief.data_quality:
+        yield _SECTIONS["data_quality"], brief.data_quality
+
+
+def _said(statement: Stated, numbers: dict[str, int], style: str = "") -> Text:
+    cited = sorted({numbers[claim.fact_id] for claim in statement.claims})
+    return Text.assemble((statement.text, style), (" " + "".join(f"[{n}]" for n in cited), "dim"))
+
+
+def _provenance(brief: Brief) -> str:
+    made, gate = brief.provenance, brief.grounding
+    by = made.writer if made.model is None else f"{made.writer} ({made.model}, prompt {made.prompt_version})"
+    checked = gate.accepted + gate.repaired + gate.replaced
+    counts = (
+        f"; {gate.accepted} accepted, {gate.repaired} repaired, {gate.replaced} replaced" if checked else ""
+    )
+    fallback = f"; {gate.fallback_reason}" if gate.fallback_reason else ""
+    return f"by {by} from {made.context_start} to {made.context_end}, {brief.time_zone}{counts}{fallback}"

@@ -1,0 +1,28 @@
+"""Under which identifier the lake keeps a worker."""
+
+from __future__ import annotations
+
+from coworkai.common.control import Control, Identity, Tenant
+from coworkai.common.errors import NotFound
+from coworkai.common.pii import Kind, tenant_keys, token
+from coworkai.common.settings import CommonSettings
+
+
+def stored_user_id(settings: CommonSettings, tenant_id: str, user_id: str) -> str:
+    """The identifier under which the lake keeps a worker. Raises NotFound for an unknown tenant."""
+    tenant = _tenant(settings, tenant_id)
+    if tenant.identity is Identity.PLAIN:
+        return user_id
+    keys = tenant_keys(settings.master_key_bytes(), tenant_id, tenant.key_salt)
+    return token(keys, Kind.USER, user_id)
+
+
+def _tenant(settings: CommonSettings, tenant_id: str) -> Tenant:
+    control = Control(settings.control_url)
+    try:
+        tenant = control.tenant(tenant_id)
+    finally:
+        control.close()
+    if tenant is None:
+        raise NotFound(f"no tenant {tenant_id}")
+    return tenant
