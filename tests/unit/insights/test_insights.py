@@ -15,6 +15,7 @@ from tests.unit.insights.books import (
     empty_day,
     every_book,
     kpi,
+    message,
     rich_day,
     usage,
 )
@@ -114,6 +115,18 @@ def test_a_blocker_of_the_chat_is_quoted() -> None:
     said = text(chat_only_day(), "blocker.1")
     assert said is not None
     assert said.endswith("“it doesn't work, the import is stuck again”.")
+
+
+def test_a_blocker_that_was_put_twice_is_told_once() -> None:
+    book = book_of(
+        [
+            message(1, "13:05", "the import is stuck", is_blocker=True),
+            message(2, "13:45", "The import is STUCK", is_blocker=True),
+            message(3, "13:20", "the export fails", is_blocker=True),
+        ]
+    )
+    said = [render(row.statement, book) for row in insights_of(book) if row.family == "blocker"]
+    assert [text.split("“")[1] for text in said] == ["the export fails”.", "The import is STUCK”."]
 
 
 def test_a_day_without_anything_has_its_gaps_only() -> None:

@@ -22,6 +22,7 @@ from coworkai.insights.insights import (
     DEFAULT_RULES,
     MESSAGING,
     InsightRow,
+    blockers,
     earlier_days,
     focus_phrase,
     longest,
@@ -332,16 +333,16 @@ def _momentum(book: FactBook, insights: Sequence[InsightRow]) -> Iterator[_Point
 
 
 def _follow_ups(book: FactBook) -> Iterator[_Point]:
-    for fact in book.of(FactKind.CHAT, book.primary):
-        if fact["status"] == Status.BLOCKER and known(fact, "occurred_at", "text"):
-            words = pick(
-                (
-                    "if what you asked at {} is still unanswered, ask for help with it",
-                    "settle the question of {} first, or ask for help with it",
-                ),
-                fact,
-            )
-            yield _Point(phrase(words, (fact, "occurred_at")), "follow_up")
+    for fact in blockers(book)[-1:]:
+        words = pick(
+            (
+                "if what you asked at {} is still unanswered, ask for help with it",
+                "settle the question of {} first, or ask for help with it",
+                "check whether the question of {} has an answer by now",
+            ),
+            fact,
+        )
+        yield _Point(phrase(words, (fact, "occurred_at")), "follow_up")
 
 
 def _next_steps(book: FactBook) -> Iterator[_Point]:

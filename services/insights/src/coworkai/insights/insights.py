@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 
 import polars as pl
@@ -17,7 +18,7 @@ import polars as pl
 from coworkai.common.fact_ids import fact_name, fact_part
 from coworkai.common.tables import GOLD_INSIGHTS
 from coworkai.insights.brief import Statement, StatementKind
-from coworkai.insights.facts import Fact, FactBook, FactKind, FieldUnit
+from coworkai.insights.facts import Fact, FactBook, FactKind, FieldUnit, Status
 from coworkai.insights.markdown import document
 from coworkai.insights.phrases import (
     Phrase,
@@ -57,7 +58,7 @@ class InsightRules:
     overlapped_min_s: float = 1_800.0
     messaging_min_share: float = 0.12
     themes_max: int = 3
-    blockers_max: int = 4
+    blockers_max: int = 3
 
 
 DEFAULT_RULES = InsightRules()
@@ -306,6 +307,8 @@ def _trend(book: FactBook, rules: InsightRules) -> _Found | None:
         return None
     if abs(now - before) < max(rules.material_s * 2, rules.material_change * 2 * before):
         return None
+    if len({shown(book, fact, "value") for fact in days}) < len(days):
+        return None
     cited = [(fact, name) for fact in days for name in ("value", "date")]
     return _Found("trend.focus_s", phrase("focused work was {} on {}, {} on {} and {} on {}", *cited), 1.6)
 
@@ -346,6 +349,21 @@ def _apps(book: FactBook, rules: InsightRules) -> Iterator[_Found]:
             words = "you spent {}, {} of active time, in {}"
             said = phrase(words, (fact, "duration_s"), (fact, "day_share"), (fact, "name"))
             yield _Found(f"messaging.{fact['rank']}", said, 0.9 + 2 * share)
+
+
+def blockers(book: FactBook) -> list[Fact]:
+    """Own messages of the primary day that name a blocker, oldest first, each wording where it was last."""
+    latest: dict[str, Fact] = {}
+    for fact in book.of(FactKind.CHAT, book.primary):
+        if fact["status"] == Status.BLOCKER and known(fact, "text", "assistant", "occurred_at"):
+            wording = str(fact["text"]).casefold()
+            latest[wording] = max(fact, latest.get(wording, fact), key=_moment)
+    return sorted(latest.values(), key=_moment)
+
+
+def _moment(message: Fact) -> tuple[str, str]:
+    occurred_at = message["occurred_at"]
+    return (occurred_at.isoformat() if isinstance(occurred_at, datetime) else "", message.fact_id)
 
 
 def usage_kind(fact: Fact) -> str:
@@ -407,16 +425,11 @@ def _cut_by_midnight(book: FactBook) -> Iterator[_Found]:
 
 # ---------------------------------------------------------------------------------------------------- chat
 def _blockers(book: FactBook, rules: InsightRules) -> Iterator[_Found]:
-    blocked = [
-        fact
-        for fact in book.of(FactKind.CHAT, book.primary)
-        if fact["status"] == "blocker" and known(fact, "text", "assistant")
-    ]
-    for place, fact in enumerate(blocked[-rules.blockers_max :], start=1):
+    for place, fact in enumerate(blockers(book)[-rules.blockers_max :], start=1):
         words = pick(
             (
                 "you told {} of a blocker: {}",
-                "a blocker, as you put it to {}: {}",
+                "a blocker that you put to {}: {}",
                 "you asked {} about a blocker: {}",
             ),
             fact,

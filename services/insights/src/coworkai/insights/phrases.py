@@ -133,7 +133,7 @@ _VALUES: Mapping[str, tuple[str, ...]] = {
 
 
 def value_of(fact: Fact) -> Phrase:
-    """The value of a `kpi` fact."""
+    """The value of a `kpi` fact of the primary day."""
     return phrase(pick(_VALUES[fact.measure], fact), (fact, "value"))
 
 
@@ -182,11 +182,13 @@ def _described(fact: Fact) -> Phrase | None:
             return phrase(words, *((fact, field) for field in fields))
     match fact.kind:
         case FactKind.KPI if known(fact, "value"):
+            if fact.measure == "longest_block_s":
+                return phrase("a block of work lasted {}", (fact, "value"))
             return value_of(fact)
         case FactKind.GROUP if known(fact, "value"):
             return team_value(fact)
         case FactKind.BASELINE if known(fact, "median", "days"):
-            words = f"your usual {_title(fact.measure)} is {{}}, over {{}}"
+            words = f"your usual for {_title(fact.measure)} is {{}}, over {{}}"
             return phrase(words, (fact, "median"), (fact, "days"))
         case FactKind.DAY:
             return _day(fact)
