@@ -243,7 +243,7 @@ class _Page:
         """The statement written out; None where the brief says it already."""
         one = stated(statement, self.book, origin)
         text, said = one.text.casefold(), (one.kind, frozenset(_fields(one)))
-        if text in self.texts or said in self.said:
+        if text in self.texts or (said in self.said and _fields(one)):
             return None
         self.texts.add(text)
         self.said.add(said)
@@ -319,14 +319,18 @@ def _arranged(draft: Draft, settled: Mapping[int, Stated]) -> Sections:
 def _with_what_is_left_out(own: Sections, alone: Sections) -> Sections:
     """A section that came to nothing is the deterministic brief's, and so are notes on the data that the
     model left out; what the brief states already is not stated again."""
+    texts = {one.text.casefold() for one in _statements_of(own)}
     known = {cited for one in _statements_of(own) for cited in _fields(one)}
 
-    def news(statements: Sequence[Stated]) -> tuple[Stated, ...]:
-        return tuple(
-            one for one in statements if one.kind in _PRESCRIPTIVE or not known.issuperset(_fields(one))
-        )
+    def is_news(one: Stated) -> bool:
+        fields = _fields(one)
+        is_stated = bool(fields) and known.issuperset(fields) and one.kind not in _PRESCRIPTIVE
+        return not is_stated and one.text.casefold() not in texts
 
-    pairs = tuple(pair for pair in alone.insights if not known.issuperset(_fields(pair.insight)))
+    def news(statements: Sequence[Stated]) -> tuple[Stated, ...]:
+        return tuple(one for one in statements if is_news(one))
+
+    pairs = tuple(pair for pair in alone.insights if is_news(pair.insight) and is_news(pair.recommendation))
     notes = news(alone.data_quality)
     return Sections(
         headline=own.headline,

@@ -14,7 +14,6 @@ import json
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import cast
 
 import requests
 from google.api_core.exceptions import GoogleAPICallError, RetryError
@@ -23,6 +22,7 @@ from google.auth.exceptions import GoogleAuthError
 from google.cloud import aiplatform
 from google.protobuf.json_format import ParseError
 
+from coworkai.common.errors import SettingsError
 from coworkai.insights.llm import (
     A,
     Finish,
@@ -43,24 +43,30 @@ class EndpointModel:
     """Adapter of one endpoint. Without `credentials`, those of the environment.
 
     The library keeps its transport and `base_url` for the whole process: two endpoints of one process are
-    either both Google's or at the same `base_url`.
+    either both Google's or at the same `base_url`. Raises SettingsError.
     """
 
     def __init__(self, settings: ModelSettings, credentials: Credentials | None = None) -> None:
         self._settings = settings
-        aiplatform.init(
-            project=settings.project,
-            location=settings.location,
-            credentials=credentials,
-            api_endpoint=settings.base_url,
-            api_transport="rest",
-        )
-        self._endpoint = aiplatform.Endpoint(
-            cast(str, settings.endpoint),
-            project=settings.project,
-            location=settings.location,
-            credentials=credentials,
-        )
+        try:
+            aiplatform.init(
+                project=settings.project,
+                location=settings.location,
+                credentials=credentials,
+                api_endpoint=settings.base_url,
+                api_transport="rest",
+            )
+            self._endpoint = aiplatform.Endpoint(
+                str(settings.endpoint),
+                project=settings.project,
+                location=settings.location,
+                credentials=credentials,
+            )
+        except (ValueError, GoogleAuthError):
+            raise SettingsError(
+                "Vertex AI's endpoint cannot be opened",
+                remedy="check its location, its name and Google's credentials",
+            ) from None
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="endpoint")
 
     async def reply(self, prompt: Prompt[A]) -> Reply:
