@@ -11,7 +11,16 @@ from pathlib import Path
 import pytest
 from sqlalchemy import create_engine, text
 
-from coworkai.common.control import Capture, Control, DirtyDay, Identity, Lane, Stage
+from coworkai.common.control import (
+    LLM_CALL_LOST,
+    Capture,
+    Control,
+    DirtyDay,
+    Identity,
+    Lane,
+    Spend,
+    Stage,
+)
 from coworkai.common.errors import Forbidden, LeaseLost, SettingsError, StorageUnavailable, Terminal
 from coworkai.common.insight_policy import InsightPolicy, Writer
 
@@ -292,6 +301,55 @@ class ControlContract:
     def test_a_tenant_that_does_not_exist_has_no_insight_policy(self, control: Control) -> None:
         with pytest.raises(Terminal, match="no such tenant"):
             control.put_insight_policy("nobody", InsightPolicy())
+
+    # ------------------------------------------------------------------------------------ model calls
+    def test_model_calls_take_from_the_days_budget_until_it_is_spent(self, control: Control) -> None:
+        budget, call = Spend(100, 1_000), Spend(40, 10)
+        taken = [control.reserve_spend("acme", D1, call, budget, call_id=f"{n}", lost="{}") for n in range(3)]
+        assert taken == [True, True, False]
+        assert control.spend("acme", D1) == Spend(80, 20)
+        assert control.reserve_spend("acme", D2, call, budget, call_id="3", lost="{}")
+        assert control.reserve_spend("globex", D1, call, budget, call_id="4", lost="{}")
+
+    @pytest.mark.parametrize("spend", [Spend(101, 0), Spend(0, 1_001)])
+    def test_a_call_that_is_larger_than_the_whole_budget_is_not_made(
+        self, control: Control, spend: Spend
+    ) -> None:
+        assert not control.reserve_spend("acme", D1, spend, Spend(100, 1_000), call_id="1", lost="{}")
+        assert control.spend("acme", D1) == Spend(0, 0)
+        assert control.unpublished_calls("acme") == {}
+
+    def test_what_a_call_did_not_take_is_there_for_others(self, control: Control) -> None:
+        budget = Spend(100, 1_000)
+        assert control.reserve_spend("acme", D1, Spend(100, 900), budget, call_id="1", lost="{}")
+        control.settle_spend("acme", D1, Spend(-70, -880), call_id="1", row="{}")
+        assert control.spend("acme", D1) == Spend(30, 20)
+        assert control.reserve_spend("acme", D1, Spend(70, 980), budget, call_id="2", lost="{}")
+
+    def test_many_at_once_never_exceed_the_budget(self, control: Control) -> None:
+        def take(n: int) -> bool:
+            return control.reserve_spend("acme", D1, Spend(7, 1), Spend(50, 50), call_id=f"{n}", lost="{}")
+
+        with ThreadPoolExecutor(8) as pool:
+            assert sum(pool.map(take, range(24))) == 7
+        assert control.spend("acme", D1) == Spend(49, 7)
+
+    def test_the_row_of_a_call_is_there_when_it_is_over_until_it_is_published(self, control: Control) -> None:
+        control.reserve_spend("acme", D1, Spend(1, 1), Spend(9, 9), call_id="1", lost="lost")
+        assert control.unpublished_calls("acme") == {}
+        control.settle_spend("acme", D1, Spend(0, 0), call_id="1", row="as it was")
+        assert control.unpublished_calls("acme") == {"1": "as it was"}
+        assert control.unpublished_calls("globex") == {}
+        control.forget_calls(["1"])
+        assert control.unpublished_calls("acme") == {}
+
+    def test_a_call_that_is_not_heard_of_again_is_lost(self, control: Control, clock: FakeClock) -> None:
+        control.reserve_spend("acme", D1, Spend(5, 5), Spend(9, 9), call_id="1", lost="lost")
+        clock.advance(LLM_CALL_LOST.total_seconds() - 1)
+        assert control.unpublished_calls("acme") == {}
+        clock.advance(1)
+        assert control.unpublished_calls("acme") == {"1": "lost"}
+        assert control.spend("acme", D1) == Spend(5, 5)
 
     # ----------------------------------------------------------------------------------------- leases
     def test_a_held_lease_is_given_to_nobody_else(self, control: Control, clock: FakeClock) -> None:

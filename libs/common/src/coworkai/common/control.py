@@ -7,6 +7,8 @@ Invariants:
 - a mark only ever rises, and a stage clears up to the mark that it pinned: what came meanwhile stays dirty;
 - a planned day becomes a dirty mark in the transaction that forgets the plan;
 - a tenant's days are marked in the transaction that changes what they are computed with;
+- a tenant's model calls of a UTC day are within its budget, estimates of those under way included, and what a
+  call came to is kept in the transaction that corrects its estimate;
 - a lease's fence rises with every new holder of its lane, and nobody but the holder of the newest fence
   clears marks of the lane's stages.
 
@@ -43,6 +45,7 @@ from sqlalchemy import (
     Row,
     String,
     Table,
+    Text,
     TypeDecorator,
     and_,
     create_engine,
@@ -67,6 +70,8 @@ from coworkai.common.insight_policy import InsightPolicy, Writer
 BUSY_TIMEOUT_S = 30
 FIRST_RETRY = timedelta(minutes=1)
 LAST_RETRY = timedelta(hours=6)
+LLM_CALL_LOST = timedelta(minutes=15)
+"""Longer than any call of a model takes, with its waits and attempts."""
 INGEST_KEY_PREFIX = "cwi_"
 _KEY_ID_CHARS = 16
 _SALT_BYTES = 16
@@ -146,6 +151,14 @@ class Lease:
     holder: str
     fence: int
     expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Spend:
+    """What model calls of a tenant come to on a UTC day; cost in millionths of a US dollar."""
+
+    tokens: int
+    cost_microusd: int
 
 
 class _Instant(TypeDecorator[datetime]):
@@ -232,7 +245,24 @@ _insight_policies = Table(
     Column("context_tokens", Integer, nullable=False),
     Column("requests_per_minute", Integer, nullable=False),
     Column("tokens_per_minute", BigInteger, nullable=False),
+    Column("daily_budget_tokens", BigInteger, nullable=False),
     Column("daily_budget_usd", Float, nullable=False),
+)
+_llm_spend = Table(
+    "llm_spend",
+    metadata,
+    Column("tenant_id", String(63), primary_key=True),
+    Column("date", Date, primary_key=True),
+    Column("tokens", BigInteger, nullable=False),
+    Column("cost_microusd", BigInteger, nullable=False),
+)
+_llm_calls = Table(
+    "unpublished_llm_calls",
+    metadata,
+    Column("call_id", String(32), primary_key=True),
+    Column("tenant_id", String(63), nullable=False, index=True),
+    Column("row", Text, nullable=False),
+    Column("open_until", _Instant, nullable=False),
 )
 _FORMER_LEASES = "leases"
 """Leases of before there were lanes: all of them the runner's."""
@@ -359,6 +389,81 @@ class Control:
         statement = self._insert(_insight_policies).values(tenant_id=tenant_id, **values)
         with self._write() as connection:
             connection.execute(statement.on_conflict_do_update(index_elements=["tenant_id"], set_=values))
+
+    # --------------------------------------------------------------------------------- model calls
+    def reserve_spend(
+        self, tenant_id: str, day: date, spend: Spend, budget: Spend, *, call_id: str, lost: str
+    ) -> bool:
+        """Take an estimate from the tenant's budget of the day; False, and nothing is done, where it is too
+        much.
+
+        `lost` is the call's row of `ops/llm_calls` should nothing more be heard of it.
+        """
+        if spend.tokens > budget.tokens or spend.cost_microusd > budget.cost_microusd:
+            return False
+        tokens = _llm_spend.c.tokens + spend.tokens
+        cost_microusd = _llm_spend.c.cost_microusd + spend.cost_microusd
+        reserved = (
+            self._insert(_llm_spend)
+            .values(tenant_id=tenant_id, date=day, tokens=spend.tokens, cost_microusd=spend.cost_microusd)
+            .on_conflict_do_update(
+                index_elements=["tenant_id", "date"],
+                set_={"tokens": tokens, "cost_microusd": cost_microusd},
+                where=and_(tokens <= budget.tokens, cost_microusd <= budget.cost_microusd),
+            )
+            .returning(_llm_spend.c.tokens)
+        )
+        with self._write() as connection:
+            if connection.scalar(reserved) is None:
+                return False
+            self._put_call(connection, tenant_id, call_id, lost, self._clock() + LLM_CALL_LOST)
+        return True
+
+    def settle_spend(self, tenant_id: str, day: date, change: Spend, *, call_id: str, row: str) -> None:
+        """Correct what was reserved by `change`, and keep the call's row until it is published, at once."""
+        corrected = (
+            update(_llm_spend)
+            .where(_llm_spend.c.tenant_id == tenant_id, _llm_spend.c.date == day)
+            .values(
+                tokens=_llm_spend.c.tokens + change.tokens,
+                cost_microusd=_llm_spend.c.cost_microusd + change.cost_microusd,
+            )
+        )
+        with self._write() as connection:
+            connection.execute(corrected)
+            self._put_call(connection, tenant_id, call_id, row, _EPOCH)
+
+    def spend(self, tenant_id: str, day: date) -> Spend:
+        """What the tenant's model calls of the UTC day come to, those under way by their estimates."""
+        statement = select(_llm_spend.c.tokens, _llm_spend.c.cost_microusd).where(
+            _llm_spend.c.tenant_id == tenant_id, _llm_spend.c.date == day
+        )
+        with self._read() as connection:
+            row = connection.execute(statement).one_or_none()
+        return Spend(0, 0) if row is None else Spend(row.tokens, row.cost_microusd)
+
+    def unpublished_calls(self, tenant_id: str) -> dict[str, str]:
+        """Rows of model calls that are over, by call id; a call not heard of for `LLM_CALL_LOST` is over."""
+        statement = select(_llm_calls.c.call_id, _llm_calls.c.row).where(
+            _llm_calls.c.tenant_id == tenant_id, _llm_calls.c.open_until <= self._clock()
+        )
+        with self._read() as connection:
+            return {row.call_id: row.row for row in connection.execute(statement.order_by("call_id"))}
+
+    def forget_calls(self, call_ids: Collection[str]) -> None:
+        """Rows that are published."""
+        with self._write() as connection:
+            connection.execute(delete(_llm_calls).where(_llm_calls.c.call_id.in_(sorted(call_ids))))
+
+    def _put_call(
+        self, connection: Connection, tenant_id: str, call_id: str, row: str, open_until: datetime
+    ) -> None:
+        values = {"row": row, "open_until": open_until}
+        connection.execute(
+            self._insert(_llm_calls)
+            .values(call_id=call_id, tenant_id=tenant_id, **values)
+            .on_conflict_do_update(index_elements=["call_id"], set_=values)
+        )
 
     # ------------------------------------------------------------------------------------ ingest keys
     def create_ingest_key(self, tenant_id: str) -> str:

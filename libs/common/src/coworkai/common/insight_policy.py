@@ -34,9 +34,9 @@ class InsightPolicy:
     """Raises Terminal when a value is out of range, or the writer lacks what it needs.
 
     `brief_days`: local days of a brief's window. `context_tokens`: the most a consolidated context may have.
-    `requests_per_minute`, `tokens_per_minute`, `daily_budget_usd`: the most that the tenant's model calls may
-    use; the budget is of a UTC day. `base_url` is an OpenAI-compatible server's, `endpoint` a Vertex AI
-    Endpoint's id.
+    `requests_per_minute`, `tokens_per_minute`, `daily_budget_tokens`, `daily_budget_usd`: the most that the
+    tenant's model calls may use; budgets are of a UTC day, in dollars where the model's price is known.
+    `base_url` is an OpenAI-compatible server's, `endpoint` a Vertex AI Endpoint's id.
     """
 
     writer: Writer = Writer.DETERMINISTIC
@@ -49,6 +49,7 @@ class InsightPolicy:
     context_tokens: int = 16_000
     requests_per_minute: int = 60
     tokens_per_minute: int = 200_000
+    daily_budget_tokens: int = 5_000_000
     daily_budget_usd: float = 5.0
 
     def __post_init__(self) -> None:
@@ -56,7 +57,10 @@ class InsightPolicy:
             raise Terminal(f"brief_days is not between 1 and {BRIEF_DAYS_MAX}")
         if not CONTEXT_TOKENS_MIN <= self.context_tokens <= CONTEXT_TOKENS_MAX:
             raise Terminal(f"context_tokens is not between {CONTEXT_TOKENS_MIN} and {CONTEXT_TOKENS_MAX}")
-        if min(self.requests_per_minute, self.tokens_per_minute) < 1 or self.daily_budget_usd < 0:
+        if (
+            min(self.requests_per_minute, self.tokens_per_minute) < 1
+            or min(self.daily_budget_tokens, self.daily_budget_usd) < 0
+        ):
             raise Terminal("a limit of model calls is below what makes sense")
         if missing := [name for name in _NEEDED[self.writer] if not getattr(self, name)]:
             raise Terminal(

@@ -705,6 +705,43 @@ OPS_FAILURES = Table(
     ),
     key=("run_id", "date", "user_id", "stage"),
 )
+OPS_LLM_CALLS = Table(
+    Layer.OPS,
+    "llm_calls",
+    "Every call of a model: what for, how it ended, what it took; never its text. A crash may leave a row "
+    "twice: take one of each key.",
+    (
+        _TENANT,
+        _c("date", pl.Date, "UTC date of the call; partition"),
+        _c("call_id", pl.String, "random"),
+        _c("called_at", TIMESTAMP, "wall clock, before budget and limits"),
+        _c("purpose", pl.String, "brief or repair"),
+        _c("provider", pl.String, "gemini, endpoint or openai"),
+        _c("model", pl.String, "model that was asked"),
+        _c("prompt_version", pl.String, "version of the prompt"),
+        _c("brief_id", pl.String, "brief that it was for; null where there was none"),
+        _c("input_tokens", pl.Int64, "by the provider, over all attempts; null where it did not say"),
+        _c("output_tokens", pl.Int64, "likewise, thinking included"),
+        _c(
+            "cached_tokens",
+            pl.Int64,
+            "of the input, read from the provider's cache; null where it did not say",
+        ),
+        _c("attempts", pl.Int32, "requests made; 0 where budget or limits stopped the call"),
+        _c("waited_s", pl.Float64, "seconds until the limits let it through"),
+        _c("latency_s", pl.Float64, "seconds of the call, with its attempts and the pauses between"),
+        _c(
+            "outcome",
+            pl.String,
+            "answered; limited, unavailable, rejected, refused, truncated, malformed: no answer; "
+            "not_admitted, budget: stopped before it cost; cancelled; lost: the process ended; failed",
+        ),
+        _c("error_type", pl.String, "exception class; null where it was answered"),
+        _c("cost_usd", pl.Float64, "estimate from list prices; null where tokens or price are not known"),
+        _c("trace_id", pl.String, "trace, 32 hex digits; null without one"),
+    ),
+    key=("call_id",),
+)
 
 BRONZE_BY_SOURCE: Mapping[Source, Table] = MappingProxyType(
     {
@@ -745,6 +782,7 @@ TABLES: Mapping[str, Table] = MappingProxyType(
             GOLD_BRIEFS,
             OPS_RUNS,
             OPS_FAILURES,
+            OPS_LLM_CALLS,
         )
     }
 )

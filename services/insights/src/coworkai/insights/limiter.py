@@ -330,6 +330,9 @@ class Admission:
         await self._limiter.refund(reservation)
         self._wake()
 
+    async def aclose(self) -> None:
+        await self._limiter.aclose()
+
     async def _in_line(self, tenant_id: str, limits: Limits, tokens: int) -> Reservation | Denied:
         """The limiter's answer when it is the tenant's turn; denied only at the tenant's own limit."""
         async with self._line:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from pydantic import Field, SecretStr
+from pathlib import Path
+from typing import Self
+
+from pydantic import Field, SecretStr, model_validator
 
 from coworkai.common.settings import CommonSettings, Mode
 
@@ -30,6 +33,29 @@ class InsightsSettings(CommonSettings):
     model_api_key: SecretStr | None = Field(
         default=None, description="key of the model server; Google's credentials come from its environment"
     )
+    model_requests_per_minute: int = Field(
+        default=600, ge=1, description="requests to models in any minute, of all tenants together"
+    )
+    model_tokens_per_minute: int = Field(
+        default=2_000_000, ge=1, description="tokens of models in any minute, of all tenants together"
+    )
+    model_wait_s: float = Field(
+        default=20, gt=0, description="seconds that a model call may wait for the limits"
+    )
+    model_prices: Path | None = Field(
+        default=None,
+        description="TOML file of model prices, beside the list prices that come with the service",
+    )
+    upstash_url: str | None = Field(
+        default=None, description="REST address of the Upstash Redis that shares the limits; none: in process"
+    )
+    upstash_token: SecretStr | None = Field(default=None, description="token of the Upstash Redis")
+    upstash_outage_share: float = Field(
+        default=0.1,
+        gt=0,
+        le=1,
+        description="share of each limit that one process grants by itself while Upstash does not answer",
+    )
     settle_s: float = Field(
         default=0.5, ge=0, description="pause in which a burst of publications becomes one run"
     )
@@ -38,3 +64,9 @@ class InsightsSettings(CommonSettings):
         ge=0,
         description="seconds between looks for work that no message told of; 0 where a scheduler asks",
     )
+
+    @model_validator(mode="after")
+    def _upstash_is_whole(self) -> Self:
+        if (self.upstash_url is None) != (self.upstash_token is None):
+            raise ValueError("upstash_url and upstash_token go together")
+        return self

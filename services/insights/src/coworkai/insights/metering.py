@@ -1,0 +1,326 @@
+"""What stands between the write path and a model: budget, rate limit, span, audit.
+
+    budget of the day ─▶ limits of the minute ─▶ the call ─▶ what it took ─▶ its row
+          └─ BudgetSpent       └─ LimitWaitExceeded    └─ each further attempt passes both again
+
+Invariants:
+- no attempt is made that the tenant's budget and limits, by its estimate, have no room for;
+- a call that took less than its estimate gives the rest back, to both. A request that was made stays counted,
+  except where it was turned down at the door, which cost nobody anything;
+- a call of which nobody can say what it took keeps its estimate.
+
+Spans follow OpenTelemetry's conventions for generative AI and hold no content; of exceptions, their type.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from typing import Self
+from uuid import uuid4
+
+from opentelemetry.trace import SpanKind, StatusCode, format_trace_id, get_current_span
+
+from coworkai.common.clock import Clock, utc_now
+from coworkai.common.control import Control, Spend
+from coworkai.common.insight_policy import InsightPolicy
+from coworkai.common.observability import meter, tracer
+from coworkai.insights.audit import LlmCall, Outcome
+from coworkai.insights.limiter import Admission, InProcessLimiter, Limits, Reservation
+from coworkai.insights.llm import (
+    A,
+    Again,
+    BudgetSpent,
+    Completion,
+    Model,
+    ModelError,
+    NotAdmitted,
+    Prompt,
+    Provider,
+    Rejected,
+    Usage,
+)
+from coworkai.insights.prices import Prices
+from coworkai.insights.settings import InsightsSettings
+from coworkai.insights.write import Metered
+
+MICROUSD = 1_000_000
+_PROVIDER_NAMES = {
+    Provider.GEMINI: "gcp.vertex_ai",
+    Provider.ENDPOINT: "gcp.vertex_ai",
+    Provider.OPENAI: "openai",
+}
+_NOTHING = Spend(0, 0)
+_REPLIED = frozenset({Outcome.ANSWERED, Outcome.REFUSED, Outcome.TRUNCATED, Outcome.MALFORMED})
+"""Something came back, and took tokens whether or not the provider says how many."""
+
+_calls = meter().create_counter("llm_calls", description="calls of models, by provider and outcome")
+_tokens = meter().create_counter("llm_tokens", description="tokens of model calls, by direction")
+_cost_usd = meter().create_counter("llm_cost_usd", description="estimated cost of model calls")
+
+
+@dataclass
+class _Call:
+    """A call as far as it has come. `reserved` of the budget, over all attempts."""
+
+    call_id: str
+    called_at: datetime
+    purpose: str
+    prompt_version: str
+    model: Model
+    input_estimate: int
+    reserved: Spend = _NOTHING
+    reservation: Reservation | None = None
+    attempts: int = 0
+    waited_s: float = 0
+    began_s: float | None = None
+
+    @property
+    def output_estimate(self) -> int:
+        return self.model.max_output_tokens
+
+
+class Meter:
+    """Budgets, limits and audit of all tenants' calls. For one event loop; the store is asked in threads."""
+
+    def __init__(
+        self, admission: Admission, control: Control, prices: Prices, *, clock: Clock = utc_now
+    ) -> None:
+        self.admission = admission
+        self.control = control
+        self.prices = prices
+        self.clock = clock
+
+    @classmethod
+    def from_settings(cls, settings: InsightsSettings, control: Control) -> Self:
+        """Limits shared over Upstash where there is one, else in process. Raises SettingsError."""
+        total = Limits(settings.model_requests_per_minute, settings.model_tokens_per_minute)
+        if settings.upstash_url is None or settings.upstash_token is None:
+            admission = Admission(InProcessLimiter(total), max_wait_s=settings.model_wait_s)
+        else:
+            from coworkai.insights.upstash import UpstashLimiter
+
+            limiter = UpstashLimiter(
+                settings.upstash_url,
+                settings.upstash_token.get_secret_value(),
+                total,
+                outage_share=settings.upstash_outage_share,
+            )
+            admission = Admission(limiter, max_wait_s=settings.model_wait_s)
+        return cls(admission, control, Prices.load(settings.model_prices))
+
+    def of(self, tenant_id: str, policy: InsightPolicy, brief_id: str | None = None) -> Metered:
+        """What the tenant's calls, of that brief where one is given, go through."""
+        return _MeteredCalls(self, tenant_id, policy, brief_id)
+
+    async def aclose(self) -> None:
+        await self.admission.aclose()
+
+
+@dataclass(frozen=True)
+class _MeteredCalls:
+    meter: Meter
+    tenant_id: str
+    policy: InsightPolicy
+    brief_id: str | None
+
+    @property
+    def limits(self) -> Limits:
+        return Limits(self.policy.requests_per_minute, self.policy.tokens_per_minute)
+
+    @property
+    def budget(self) -> Spend:
+        return Spend(self.policy.daily_budget_tokens, round(self.policy.daily_budget_usd * MICROUSD))
+
+    async def __call__(
+        self, model: Model, prompt: Prompt[A], do: Callable[[Again], Awaitable[Completion[A]]], /
+    ) -> Completion[A]:
+        call = _Call(
+            uuid4().hex,
+            self.meter.clock(),
+            prompt.purpose.value,
+            prompt.version,
+            model,
+            prompt.estimated_tokens(),
+        )
+        try:
+            await self._let_through(call)
+            call.began_s = asyncio.get_running_loop().time()
+            with _span(model):
+                completion = await do(partial(self._again, call))
+                _describe(completion)
+        except BaseException as error:
+            await self._over(call, _outcome(error), _usage(call, error), error)
+            raise
+        await self._over(call, Outcome.ANSWERED, completion.usage)
+        return completion
+
+    async def _let_through(self, call: _Call) -> None:
+        """Raises Rejected, BudgetSpent, LimitWaitExceeded."""
+        tokens = call.input_estimate + call.output_estimate
+        if not self.meter.admission.fits(self.limits, tokens):
+            error = Rejected("the call is larger than the limits of a minute")
+            error.usage = Usage(attempts=0)
+            raise error
+        estimate = Spend(tokens, self._cost_microusd(call, call.input_estimate, call.output_estimate) or 0)
+        lost = self._row(call, Outcome.LOST, Usage(attempts=call.attempts + 1)).json()
+        if not await asyncio.to_thread(
+            partial(self.meter.control.reserve_spend, call_id=call.call_id, lost=lost),
+            *(self.tenant_id, call.called_at.date(), estimate, self.budget),
+        ):
+            raise BudgetSpent("the tenant's budget of the day is spent")
+        call.reserved = Spend(
+            call.reserved.tokens + estimate.tokens,
+            call.reserved.cost_microusd + estimate.cost_microusd,
+        )
+        now = asyncio.get_running_loop().time
+        asked_s = now()
+        try:
+            call.reservation = await self.meter.admission.admit(self.tenant_id, self.limits, tokens)
+        finally:
+            call.waited_s += now() - asked_s
+        call.attempts += 1
+
+    async def _again(self, call: _Call) -> None:
+        """Before a further attempt: the one before brought nothing, and kept its request."""
+        if call.reservation is not None:
+            await self.meter.admission.settle(call.reservation, 0)
+            call.reservation = None
+        await self._let_through(call)
+
+    # ------------------------------------------------------------------------------------------- over
+    async def _over(
+        self, call: _Call, outcome: Outcome, usage: Usage, error: BaseException | None = None
+    ) -> None:
+        """Give back what was not taken, and keep the call's row. Raises StorageUnavailable."""
+        took = _took(call, outcome, usage)
+        if call.reservation is not None and took is not None:
+            if outcome is Outcome.REJECTED and took == (0, 0):
+                await self.meter.admission.refund(call.reservation)
+            else:
+                await self.meter.admission.settle(call.reservation, sum(took))
+        change = _NOTHING
+        if took is not None and call.reserved != _NOTHING:
+            change = Spend(
+                sum(took) - call.reserved.tokens,
+                (self._cost_microusd(call, *took) or 0) - call.reserved.cost_microusd,
+            )
+        row = self._row(call, outcome, usage, error)
+        await asyncio.to_thread(
+            partial(self.meter.control.settle_spend, call_id=row.call_id, row=row.json()),
+            *(self.tenant_id, row.date, change),
+        )
+        _calls.add(1, {"provider": row.provider, "outcome": outcome.value})
+        _tokens.add(usage.input_tokens or 0, {"direction": "input"})
+        _tokens.add(usage.output_tokens or 0, {"direction": "output"})
+        _cost_usd.add(row.cost_usd or 0)
+
+    def _row(
+        self, call: _Call, outcome: Outcome, usage: Usage, error: BaseException | None = None
+    ) -> LlmCall:
+        cost_microusd: int | None = None
+        if usage.input_tokens is not None and usage.output_tokens is not None:
+            cost_microusd = self._cost_microusd(call, usage.input_tokens, usage.output_tokens)
+        trace_id = get_current_span().get_span_context().trace_id
+        return LlmCall(
+            tenant_id=self.tenant_id,
+            date=call.called_at.date(),
+            call_id=call.call_id,
+            called_at=call.called_at,
+            purpose=call.purpose,
+            provider=call.model.provider.value,
+            model=call.model.name,
+            prompt_version=call.prompt_version,
+            brief_id=self.brief_id,
+            input_tokens=usage.input_tokens,
+            output_tokens=usage.output_tokens,
+            attempts=usage.attempts,
+            waited_s=call.waited_s,
+            latency_s=usage.latency_s,
+            outcome=outcome,
+            error_type=None if error is None else type(error).__name__,
+            cost_usd=None if cost_microusd is None else cost_microusd / MICROUSD,
+            trace_id=format_trace_id(trace_id) if trace_id else None,
+        )
+
+    def _cost_microusd(self, call: _Call, input_tokens: int, output_tokens: int) -> int | None:
+        model = call.model
+        price = self.meter.prices.of(self.tenant_id, model.provider, model.name, input_tokens)
+        return None if price is None else price.cost_microusd(input_tokens, output_tokens)
+
+
+def _took(call: _Call, outcome: Outcome, usage: Usage) -> tuple[int, int] | None:
+    """Input and output tokens that the call is held to have taken; None for all that was reserved."""
+    if outcome in {Outcome.CANCELLED, Outcome.FAILED} and call.attempts:
+        return None
+    if outcome not in _REPLIED:
+        return usage.input_tokens or 0, usage.output_tokens or 0
+    return (
+        call.input_estimate if usage.input_tokens is None else usage.input_tokens,
+        call.output_estimate if usage.output_tokens is None else usage.output_tokens,
+    )
+
+
+def _outcome(error: BaseException) -> Outcome:
+    match error:
+        case ModelError():
+            return Outcome(error.failure.value)
+        case BudgetSpent():
+            return Outcome.BUDGET
+        case NotAdmitted():
+            return Outcome.NOT_ADMITTED
+        case asyncio.CancelledError():
+            return Outcome.CANCELLED
+    return Outcome.FAILED
+
+
+def _usage(call: _Call, error: BaseException) -> Usage:
+    """What a call that ended so took: as its error says, where an attempt was made."""
+    if isinstance(error, ModelError) and call.attempts:
+        return error.usage
+    began_s = call.began_s
+    latency_s = 0 if began_s is None else asyncio.get_running_loop().time() - began_s
+    return Usage(attempts=call.attempts, latency_s=latency_s)
+
+
+# ------------------------------------------------------------------------------------------- spans
+
+
+@contextmanager
+def _span(model: Model) -> Iterator[None]:
+    attributes: dict[str, str | int] = {
+        "gen_ai.operation.name": "chat",
+        "gen_ai.provider.name": _PROVIDER_NAMES[model.provider],
+        "gen_ai.request.model": model.name,
+        "gen_ai.request.max_tokens": model.max_output_tokens,
+        "gen_ai.output.type": "json",
+    }
+    with tracer().start_as_current_span(
+        f"chat {model.name}",
+        kind=SpanKind.CLIENT,
+        attributes=attributes,
+        # Both would put an exception's message into the span.
+        record_exception=False,
+        set_status_on_exception=False,
+    ) as span:
+        try:
+            yield
+        except BaseException as error:
+            span.set_attribute("error.type", type(error).__name__)
+            span.set_status(StatusCode.ERROR)
+            raise
+
+
+def _describe(completion: Completion[A]) -> None:
+    """What came back, on the current span."""
+    span = get_current_span()
+    span.set_attribute("gen_ai.response.model", completion.model)
+    span.set_attribute("gen_ai.response.finish_reasons", [completion.finish_reason])
+    if completion.usage.input_tokens is not None:
+        span.set_attribute("gen_ai.usage.input_tokens", completion.usage.input_tokens)
+    if completion.usage.output_tokens is not None:
+        span.set_attribute("gen_ai.usage.output_tokens", completion.usage.output_tokens)
