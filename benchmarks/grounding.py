@@ -1,4 +1,4 @@
-"""The grounding gate: what share of seeded falsehoods it refuses, of true statements it lets pass, and its cost.
+"""The grounding gate: the share of seeded falsehoods that it refuses, of true statements that pass, its cost.
 
 The figures are of phrasings and a seed that the gate was not tuned on. Precision is the share of true
 statements that pass.

@@ -82,6 +82,17 @@ def _book(random: Random, day: date, number: int) -> FactBook:
 def _fact(
     kind: FactKind, day: date, *rest: str | int, identifier: str | None = None, **values: Scalar
 ) -> Fact:
+    return _fact_of(kind, day, values, *rest, identifier=identifier)
+
+
+def _fact_of(
+    kind: FactKind,
+    day: date,
+    values: Mapping[str, Scalar],
+    *rest: str | int,
+    identifier: str | None = None,
+) -> Fact:
+    """A fact with all fields of its kind, those that are not given null."""
     units = FIELDS[kind]
     measure = str(rest[0]) if kind in {FactKind.KPI, FactKind.BASELINE} else kind.value
     own = FieldUnit(CATALOGUE[measure].unit.value) if measure in CATALOGUE else FieldUnit.COUNT
@@ -101,15 +112,16 @@ def _fact(
 
 def _measures(random: Random, day: date, *, with_usual: bool) -> Iterator[Fact]:
     for measure, (low, high) in _USUAL.items():
-        draw: Callable[[], float] = (
-            (lambda low=low, high=high: float(random.randint(int(low), int(high))))
-            if measure in _WHOLE or high > 100
-            else (lambda low=low, high=high: round(random.uniform(low, high), 4))
-        )
-        value = draw()
+        is_whole = measure in _WHOLE or high > 100
+
+        value = _drawn(random, low, high, is_whole=is_whole)
         yield _fact(FactKind.KPI, day, measure, value=value)
         if with_usual:
-            yield _baseline(random, day, measure, value, draw())
+            yield _baseline(random, day, measure, value, _drawn(random, low, high, is_whole=is_whole))
+
+
+def _drawn(random: Random, low: float, high: float, *, is_whole: bool) -> float:
+    return float(random.randint(int(low), int(high))) if is_whole else round(random.uniform(low, high), 4)
 
 
 def _baseline(random: Random, day: date, measure: str, value: float, median: float) -> Fact:
@@ -137,42 +149,59 @@ def _day_facts(random: Random, day: date, number: int) -> Iterator[Fact]:
         yield _fact(
             FactKind.USAGE, day, "app", rank, name=name, duration_s=spent, day_share=spent / active, rank=rank
         )
-    for rank, (name, spent) in enumerate(zip(random.sample(_DOMAINS, 2), (2_700, 1_100), strict=True), start=1):
+    for rank, (name, spent) in enumerate(
+        zip(random.sample(_DOMAINS, 2), (2_700, 1_100), strict=True), start=1
+    ):
         yield _fact(
-            FactKind.USAGE, day, "domain", rank, name=name, duration_s=spent, day_share=spent / active, rank=rank
+            FactKind.USAGE,
+            day,
+            "domain",
+            rank,
+            name=name,
+            duration_s=spent,
+            day_share=spent / active,
+            rank=rank,
         )
     goals = random.sample(GOALS, 4)
     done = random.randint(1, 3)
     for n, name in enumerate(goals, start=1):
-        yield _fact(FactKind.GOAL, day, n, name=name, status=(Status.DONE if n <= done else Status.OPEN).value)
+        yield _fact(
+            FactKind.GOAL, day, n, name=name, status=(Status.DONE if n <= done else Status.OPEN).value
+        )
     yield _fact(FactKind.KPI, day, "goals_declared", value=float(len(goals)))
     yield _fact(FactKind.KPI, day, "goals_done", value=float(done))
     yield from _targets(random, day)
     yield _fact(FactKind.AREA, day, 1, name=random.choice(FOCUS_AREAS).capitalize())
     yield from _chat(random, day)
-    raw = random.randint(24_000, 31_000)
-    minutes = random.randint(90, 240)
-    yield _fact(
-        FactKind.DAY,
-        day,
-        has_telemetry=number % 5 != 0,
-        has_manifests=True,
-        has_chat=True,
-        is_sod_missing=False,
-        is_eod_missing=number % 3 == 0,
-        is_incomplete=False,
-        raw_s=raw,
-        kept_s=raw - 1_080,
-        overlapped_s=random.randint(300, 1_900),
-        synthetic_s=120,
-        noise_s=random.randint(60, 290),
-        noise_blocks=1,
-        keystroke_minutes=minutes,
-        direct=minutes - random.randint(2, 9),
-        nearest=1,
-        gap=1,
-        orphan=0,
-    )
+    yield _audit(random, day, number)
+
+
+def _audit(random: Random, day: date, number: int) -> Fact:
+    """What arrived: every fifth day no telemetry, every third no end-of-day manifest."""
+    raw, minutes = random.randint(24_000, 31_000), random.randint(90, 240)
+    has_telemetry = number % 5 != 0
+    arrived: dict[str, Scalar] = {
+        "raw_s": raw,
+        "kept_s": raw - 1_080,
+        "overlapped_s": random.randint(300, 1_900),
+        "synthetic_s": 120,
+        "noise_s": random.randint(60, 290),
+        "noise_blocks": 1,
+        "keystroke_minutes": minutes,
+        "direct": minutes - random.randint(2, 9),
+        "nearest": 1,
+        "gap": 1,
+        "orphan": 0,
+    }
+    flags: dict[str, Scalar] = {
+        "has_telemetry": has_telemetry,
+        "has_manifests": True,
+        "has_chat": True,
+        "is_sod_missing": False,
+        "is_eod_missing": number % 3 == 0,
+        "is_incomplete": False,
+    }
+    return _fact_of(FactKind.DAY, day, flags | (arrived if has_telemetry else {}))
 
 
 def _spans(random: Random, day: date) -> Iterator[Fact]:
@@ -180,18 +209,14 @@ def _spans(random: Random, day: date) -> Iterator[Fact]:
     for number in range(3):
         length = timedelta(minutes=random.randint(70, 120) + 7 * number)
         identifier = f"wb:4Ms60eGxco:V{day:%y%m%d}{number}:{number:02}"
-        yield _fact(FactKind.BLOCK, day, identifier=identifier, **_span(start, length))
+        yield _fact_of(FactKind.BLOCK, day, _span(start, length), identifier=identifier)
         if number < 2:
             focus = timedelta(minutes=random.randint(26, 60) + number)
-            yield _fact(
-                FactKind.FOCUS,
-                day,
-                number + 1,
-                app=random.choice(("code", "dbeaver")),
-                **_span(start + timedelta(minutes=5), focus),
-            )
+            app: Mapping[str, Scalar] = {"app": random.choice(("code", "dbeaver"))}
+            span = _span(start + timedelta(minutes=5), focus)
+            yield _fact_of(FactKind.FOCUS, day, {**app, **span}, number + 1)
             pause = timedelta(minutes=random.randint(61, 80) + number)
-            yield _fact(FactKind.PAUSE, day, number + 1, **_span(start + length, pause))
+            yield _fact_of(FactKind.PAUSE, day, _span(start + length, pause), number + 1)
             start += length + pause
 
 
@@ -229,7 +254,12 @@ def _chat(random: Random, day: date) -> Iterator[Fact]:
         )
     messages = random.randint(6, 15)
     yield _fact(
-        FactKind.CHATS, day, messages=messages, conversations=random.randint(2, 5), blockers=1, first_at=moment
+        FactKind.CHATS,
+        day,
+        messages=messages,
+        conversations=random.randint(2, 5),
+        blockers=1,
+        first_at=moment,
     )
     names = random.sample(_WORDS, 2)
     yield _fact(FactKind.THEME, day, 1, name=names[0], messages=random.randint(4, 5))
@@ -334,9 +364,8 @@ def _resolve(role: Sequence[str], book: FactBook) -> tuple[Fact | None, str]:
             return book.baseline(measure), field
         case [("app" | "domain") as kind, rank, field]:
             return book.get(fact_id(FactKind.USAGE, USER, day, kind, rank)), field
-        case ["goal" | "target", status, n, field]:
-            kind = FactKind(role[0])
-            return _nth([f for f in book.of(kind, day) if f["status"] == status], n), field
+        case [("goal" | "target") as kind, status, n, field]:
+            return _nth([f for f in book.of(FactKind(kind), day) if f["status"] == status], n), field
         case ["blocker", n, field]:
             return _nth([f for f in book.of(FactKind.CHAT, day) if f["status"] == "blocker"], n), field
         case [("wb" | "focus" | "pause") as kind, which, field]:
@@ -364,7 +393,9 @@ def _span_fact(facts: Sequence[Fact], which: str) -> Fact | None:
         return None
     by_length = sorted(facts, key=lambda fact: float(str(fact["duration_s"])))
     by_start = sorted(facts, key=lambda fact: str(fact["started_at"]))
-    return {"longest": by_length[-1], "shortest": by_length[0], "first": by_start[0], "last": by_start[-1]}[which]
+    return {"longest": by_length[-1], "shortest": by_length[0], "first": by_start[0], "last": by_start[-1]}[
+        which
+    ]
 
 
 def true_statements(book: FactBook, words: Phrasings) -> Iterator[Case]:
@@ -512,7 +543,9 @@ def _of_another(change: _Change) -> Case | None:
         return None
     own, field = change.fact(n), change.drawn.claims[n].field
     has_name = any(
-        other != n and change.fact(other).fact_id == own.fact_id and change.field(other).unit is FieldUnit.NAME
+        other != n
+        and change.fact(other).fact_id == own.fact_id
+        and change.field(other).unit is FieldUnit.NAME
         for other in change.places()
     )
     others = [
@@ -565,7 +598,9 @@ def _wrong_day(change: _Change) -> Case | None:
 def _foreign_app(change: _Change) -> Case | None:
     """An app that was not used, or that nothing cited is of."""
     app = change.random.choice(change.words.apps["foreign"])
-    names = [n for n in change.places(FieldUnit.NAME) if change.fact(n).kind in {FactKind.USAGE, FactKind.FOCUS}]
+    names = [
+        n for n in change.places(FieldUnit.NAME) if change.fact(n).kind in {FactKind.USAGE, FactKind.FOCUS}
+    ]
     n = change.some(names)
     if n is not None:
         return change.case(change.drawn.text.replace(f"{{{n}}}", app))
@@ -621,7 +656,7 @@ def _missing(change: _Change) -> Case | None:
 
 
 def _akin(name: str, said: set[str]) -> bool:
-    return any(name.split("_")[0] == other.split("_")[0] for other in said)
+    return any(name.split("_", maxsplit=1)[0] == other.split("_")[0] for other in said)
 
 
 def _clause(name: str) -> Callable[[_Change], Case | None]:

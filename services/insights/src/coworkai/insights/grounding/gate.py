@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from coworkai.insights.brief import Statement
 from coworkai.insights.clean import is_clean
 from coworkai.insights.facts import FactBook, FieldUnit
-from coworkai.insights.grounding import states, values, wording
+from coworkai.insights.grounding import measured, states, support, values, wording
 from coworkai.insights.grounding.lexicon import Rule
 from coworkai.insights.grounding.reading import Reading, read
 from coworkai.insights.render import PLACE, Unrenderable, render
@@ -33,16 +33,19 @@ class Violation:
 
 _RULES: tuple[Callable[[Reading], Iterator[wording.Found]], ...] = (
     wording.words,
+    support.support,
     wording.numbers,
     wording.units,
     wording.days,
     wording.names,
-    values.measures,
+    measured.measures,
+    measured.comparisons,
     values.roles,
     values.pairs,
     values.spans,
     values.wholes,
     states.statuses,
+    states.unstated,
     states.flags,
     states.usual,
     states.directions,

@@ -59,6 +59,8 @@ class Rule(StrEnum):
     """Anyone but the worker."""
     MARKUP = "markup"
     """Links, addresses, images, HTML, markdown, code, or what cannot be seen."""
+    SUPPORT = "support"
+    """A part of a sentence that rests on no fact."""
     VOCABULARY = "vocabulary"
     """A word that the gate does not understand."""
 
@@ -78,12 +80,14 @@ class Entry:
     negation: bool = False
     absence: bool = False
     wanted: bool = False
+    wanted_in_advice: bool = False
     number: float | None = None
     unit: str | None = None
     day: str | None = None
     part_of_day: str | None = None
     joint: bool = False
     of_group: bool = False
+    of_plans: bool = False
     refused: Rule | None = None
 
     def __or__(self, other: Entry) -> Entry:
@@ -101,10 +105,11 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Lexicon:
-    """`phrases` by their first word, the longest first; `wholes` by part; `sets` for one rule each."""
+    """`phrases` by their first word, the longest first; `wholes` by part, `related` and `sets` by name."""
 
     phrases: Mapping[str, tuple[tuple[tuple[str, ...], Entry], ...]]
-    wholes: Mapping[str, str]
+    wholes: Mapping[str, frozenset[str]]
+    related: Mapping[str, frozenset[str]]
     sets: Mapping[str, frozenset[str]]
 
     def longest(self, words: list[str], at: int) -> tuple[int, Entry | None]:
@@ -154,15 +159,19 @@ def lexicon() -> Lexicon:
     for section, entry in _sections(wording):
         say(section, entry)
     say(_JOINTS, Entry(joint=True))
+    known = {words[0] for words in entries if len(words) == 1}
     say(set(_plain_words(plain)), Entry())
+    say(set(plain["planning"].split()) - known - set(_plain_words(plain)), Entry(of_plans=True))
     by_first: dict[str, list[tuple[tuple[str, ...], Entry]]] = {}
     for words, entry in entries.items():
         by_first.setdefault(words[0], []).append((words, entry))
+    wholes = _wholes(measures["wholes"])
     return Lexicon(
         MappingProxyType(
             {first: tuple(sorted(found, key=lambda one: -len(one[0]))) for first, found in by_first.items()}
         ),
-        MappingProxyType(dict(measures["wholes"])),
+        MappingProxyType(wholes),
+        MappingProxyType(_related(measures["related"], wholes)),
         MappingProxyType(
             {name: frozenset(words) for name, words in (measures["sets"] | wording["sets"]).items()}
         ),
@@ -183,6 +192,7 @@ def _sections(wording: Mapping[str, Any]) -> Iterator[tuple[list[str], Entry]]:
         yield phrases, Entry(superlative=name)
     yield wording["negation"]["words"], Entry(negation=True)
     yield wording["negation"]["wanted"], Entry(wanted=True)
+    yield wording["negation"]["wanted_in_advice"], Entry(wanted_in_advice=True)
     for name, phrases in wording["role"].items():
         yield phrases, Entry(roles=frozenset({name}))
     for name, phrases in wording["day"].items():
@@ -202,6 +212,28 @@ def _sections(wording: Mapping[str, Any]) -> Iterator[tuple[list[str], Entry]]:
             yield [form for phrase in phrases for form in _forms(phrase)], Entry(refused=Rule(name))
 
 
+def _wholes(given: Mapping[str, str]) -> dict[str, frozenset[str]]:
+    """What each selector is a part of: as given, and what the catalogue divides by."""
+    found: dict[str, set[str]] = {part: {whole} for part, whole in given.items()}
+    for measure in CATALOGUE.values():
+        if measure.denominator is not None:
+            found.setdefault(measure.name, set()).add(measure.denominator)
+    return {part: frozenset(wholes) for part, wholes in found.items()}
+
+
+def _related(
+    given: Mapping[str, list[str]], wholes: Mapping[str, frozenset[str]]
+) -> dict[str, frozenset[str]]:
+    """What each selector has to do with: as given, its whole, and what is divided."""
+    found: dict[str, set[str]] = {name: set(others) for name, others in given.items()}
+    for part, whole in wholes.items():
+        found.setdefault(part, set()).update(whole)
+    for measure in CATALOGUE.values():
+        if measure.numerator is not None:
+            found.setdefault(measure.name, set()).add(measure.numerator)
+    return {name: frozenset(others) for name, others in found.items()}
+
+
 def _forms(phrase: str) -> Iterator[str]:
     """A refused word with the endings that make another of it."""
     yield phrase
@@ -212,7 +244,7 @@ def _forms(phrase: str) -> Iterator[str]:
 
 
 def _plain_words(plain: Mapping[str, str]) -> Iterator[str]:
-    for name in ("words", "irregular", "planning"):
+    for name in ("words", "irregular"):
         yield from plain[name].split()
     for noun in plain["nouns"].split():
         yield from (noun, _plural(noun))

@@ -56,17 +56,16 @@ def statuses(reading: Reading) -> Iterator[Found]:
         entry = item.entry
         if item.place is not None:
             yield from _placed(item, reading)
-        if (
-            entry is None
-            or not entry.statuses
-            or entry.refused is not None
-            or (entry.measures and not entry.statuses - {"blocker"})
-        ):
+        if entry is None or not entry.statuses or entry.refused is not None:
             continue
         if _is_wanted(item, reading) or (reading.is_plan and item.text in lexicon().sets["asked"]):
             continue
         if "blocker" in entry.statuses:
             yield from _blocker(item, reading)
+            continue
+        if _is_verb(item, reading):
+            continue
+        if _is_of_tool(item, reading):
             continue
         facts = _said_of(item, reading)
         if facts:
@@ -79,6 +78,54 @@ def statuses(reading: Reading) -> Iterator[Found]:
             and item.text not in lexicon().sets["ambiguous"]
         ):
             yield Found(Rule.STATUS, item, "a status of nothing that is cited")
+
+
+def unstated(reading: Reading) -> Iterator[Found]:
+    """A goal or target is named for what it is known to be: a status, a value, or declared."""
+    if reading.is_plan:
+        return
+    for item in reading.places:
+        place = item.place
+        if place is None or not place.is_name or place.fact.kind not in {FactKind.GOAL, FactKind.TARGET}:
+            continue
+        told = any(
+            other.place is not None and not other.place.is_name and other.place.fact.kind is place.fact.kind
+            for other in reading.places
+        )
+        words = [other for other in reading.sentence_of(item) if other.entry is not None]
+        stated = any(
+            (other.entry is not None and other.entry.statuses) or other.text in lexicon().sets["declaring"]
+            for other in words
+        )
+        if not told and not stated:
+            yield Found(Rule.STATUS, item, "a goal or target of which nothing known is said")
+
+
+def _is_verb(item: Item, reading: Reading) -> bool:
+    """ "Reached {0}" tells a value, and "no figure was reported" is told by its first words."""
+    after = reading.word_after(item)
+    if item.text in lexicon().sets["ambiguous"] and after is not None and after.place is not None:
+        return after.place.is_number
+    return (
+        item.entry is not None
+        and item.entry.statuses == {"reported"}
+        and any(
+            other.entry is not None and "unreported" in other.entry.statuses
+            for other in reading.part_of(item)
+        )
+    )
+
+
+def _is_of_tool(item: Item, reading: Reading) -> bool:
+    """Windows are open and closed as well."""
+    before = next((other for other in reading.before(item) if other.place is not None), None)
+    return (
+        item.text in lexicon().sets["ambiguous"]
+        and before is not None
+        and before.place is not None
+        and before.place.is_name
+        and before.place.fact.kind in {FactKind.USAGE, FactKind.FOCUS, FactKind.SLICE}
+    )
 
 
 def _placed(item: Item, reading: Reading) -> Iterator[Found]:
@@ -173,7 +220,10 @@ def _agrees(item: Item, fact: Fact, *, negated: bool) -> bool:
 
 
 def _is_wanted(item: Item, reading: Reading) -> bool:
-    return any(other.entry is not None and other.entry.wanted for other in reading.before(item))
+    return any(
+        other.entry is not None and (other.entry.wanted or (reading.is_plan and other.entry.wanted_in_advice))
+        for other in reading.before(item)
+    )
 
 
 def _is_of_counts(reading: Reading) -> bool:
@@ -207,12 +257,13 @@ def is_negated(item: Item, reading: Reading) -> bool:
 def flags(reading: Reading) -> Iterator[Found]:
     """What is said to have arrived or to be missing, against the day's flags."""
     days = [fact for fact in reading.cited if fact.kind is FactKind.DAY]
-    if not days:
-        return
     for item in reading.items:
-        if item.entry is None or not item.entry.flags:
+        if item.entry is None or not item.entry.flags or _is_some(item, reading):
             continue
-        absent = _is_absent(item, reading)
+        absent = item.text == "nothing" or _is_absent(item, reading)
+        tells = any(one.place is not None for one in reading.part_of(item))
+        if not (days or tells or reading.is_plan) and absent and item.text in lexicon().sets["arriving"]:
+            yield Found(Rule.STATUS, item, "something missing, without the day's record")
         for flag in item.entry.flags:
             if flag == "has_chat" and any(
                 fact.kind in {FactKind.CHAT, FactKind.CHATS} for fact in reading.cited
@@ -228,9 +279,17 @@ def flags(reading: Reading) -> Iterator[Found]:
                     yield Found(Rule.STATUS, item, "a flag of the day that is otherwise")
 
 
+def _is_some(item: Item, reading: Reading) -> bool:
+    before = reading.word_before(item)
+    return before is not None and before.text == "some"
+
+
 def _is_absent(item: Item, reading: Reading) -> bool:
     """Whether the item's part says that it is not there."""
     words = 0
+    heading = [other for other in reading.parts.get(item.part - 1, []) if other.is_word]
+    if len(heading) == 1 and heading[0].entry is not None and heading[0].entry.absence:
+        return True
     for other in reading.part_of(item):
         if other.entry is None or other is item:
             continue
@@ -257,6 +316,7 @@ def directions(reading: Reading) -> Iterator[Found]:
         if (
             entry is None
             or entry.direction is None
+            or _is_fallen_within(item, reading)
             or (entry.statuses and _has_target(reading))
             or entry.refused
         ):
@@ -266,8 +326,38 @@ def directions(reading: Reading) -> Iterator[Found]:
         if difference is None:
             if not reading.is_plan and not (entry.measures or entry.superlative):
                 yield Found(Rule.DIRECTION, item, "a comparison with nothing that is cited")
+        elif _is_of_another(item, reading):
+            yield Found(Rule.MEASURE, item, "a direction said of another measure")
         elif _sign(difference) != sign:
             yield Found(Rule.DIRECTION, item, "a direction that the cited difference does not have")
+
+
+def _is_fallen_within(item: Item, reading: Reading) -> bool:
+    """ "Fell outside your schedule" is a place in time, not a change."""
+    after = reading.word_after(item)
+    return (
+        item.text in {"fell", "fall", "falls"}
+        and after is not None
+        and (after.text.split()[0] in lexicon().sets["within"])
+    )
+
+
+def _is_of_another(item: Item, reading: Reading) -> bool:
+    """Whether a direction's part names a measure that no cited baseline is of, and has no value of its own."""
+    part = reading.part_of(item)
+    if any(other.place is not None for other in part):
+        return False
+    common = lexicon().sets["common"]
+    entries = [other.entry for other in part if other.entry is not None and other.text not in common]
+    named = [entry.measures for entry in entries if entry.measures]
+    compared = frozenset().union(
+        *(
+            one.place.selectors
+            for one in reading.places
+            if one.place and one.place.fact.kind is FactKind.BASELINE
+        )
+    )
+    return bool(named) and bool(compared) and not any(measures & compared for measures in named)
 
 
 def _has_target(reading: Reading) -> bool:
@@ -384,11 +474,13 @@ def _ranked(item: Item, reading: Reading) -> Place | None:
 
 
 def _target(item: Item, reading: Reading) -> Place | None:
-    """The value or name that a superlative is said of."""
+    """The value or name that a superlative is said of; a day's measure only where the week is spoken of."""
+    spans_days = any(one.entry is not None and one.entry.day == "window" for one in reading.items)
+    sizes = set(_SIZES) if spans_days else set(_SIZES) - {FactKind.KPI}
     near = [
         one
         for one in reading.places
-        if one.place is not None and one.place.fact.kind in _SIZES and one.sentence == item.sentence
+        if one.place is not None and one.place.fact.kind in sizes and one.sentence == item.sentence
     ]
     own = [one for one in near if one.part == item.part]
     after = [one for one in near if one.part > item.part]

@@ -1,27 +1,24 @@
-"""What values are said to be, and what they are said of.
+"""What values are said of: the name, the span, the role and the whole that they belong to.
 
-    "{0} of focus in {1}, {2} in {3}"
-      focus_s must be what {0} is; {1} must be the name of {0}'s own fact, and {3} of {2}'s.
+    "{0} in {1}, {2} in {3}"     {1} must be the name of {0}'s own fact, and {3} of {2}'s
+    "from {0} to {1}"            the start and the end of one span
 
-Nearness decides: the phrase or name that stands closest in the same part of the sentence, else the last one
-before it.
+Nearness decides: the name that stands closest in the same part of the sentence, else the last one before it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
-from itertools import groupby, pairwise
+from datetime import datetime
+from itertools import groupby, pairwise, takewhile
 
 from coworkai.insights.facts import FactKind, FieldUnit
 from coworkai.insights.grounding.lexicon import Rule, lexicon
+from coworkai.insights.grounding.measured import MEASURED, wholes_of
+from coworkai.insights.grounding.order import in_order, part_and_whole
 from coworkai.insights.grounding.reading import Item, Place, Reading, name_of
 from coworkai.insights.grounding.wording import Found
 
-_MEASURED = frozenset(
-    {FactKind.KPI, FactKind.BASELINE, FactKind.GROUP, FactKind.DAY, FactKind.CHATS, FactKind.THEME}
-)
-"""Kinds whose values say nothing without a word for what they measure."""
 _SPANS = frozenset({FactKind.BLOCK, FactKind.FOCUS, FactKind.PAUSE, FactKind.SLICE})
 _TOOLS = frozenset({FactKind.USAGE, FactKind.FOCUS, FactKind.SLICE})
 _COMPATIBLE: Mapping[FactKind, frozenset[FactKind]] = {
@@ -41,175 +38,6 @@ _STARTS = frozenset({"started_at", "first_at"})
 _ENDS = frozenset({"ended_at", "last_at"})
 
 
-# ------------------------------------------------------------------------------------------------ measures
-def measures(reading: Reading) -> Iterator[Found]:
-    """Every value must be what the words beside it measure, and what is spoken of must be cited."""
-    cited = frozenset().union(*(_fact_selectors(item) for item in reading.places))
-    cited |= {selector for fact in reading.cited for selector in (fact.kind.value, fact.measure)}
-    for item in reading.items:
-        entry = item.entry
-        if entry is None or not entry.measures or entry.refused is not None:
-            continue
-        if not reading.is_plan and not entry.measures & cited and not _is_common(item):
-            yield Found(Rule.MEASURE, item, "a measure that no cited fact has")
-    said = _assigned(reading)
-    for item in reading.places:
-        place = item.place
-        if place is None or not _is_measured(place):
-            continue
-        mention = said.get(item.at)
-        if mention is None or mention.entry is None:
-            if place.fact.kind in _MEASURED:
-                yield Found(Rule.MEASURE, item, "a value without a word for what it measures")
-        elif not mention.entry.measures & place.selectors:
-            yield Found(Rule.MEASURE, item, "a value said of another measure")
-
-
-def _fact_selectors(item: Item) -> frozenset[str]:
-    return frozenset() if item.place is None else item.place.selectors
-
-
-def _is_common(item: Item) -> bool:
-    """Everyday words that also name something measured."""
-    return item.text in lexicon().sets["common"]
-
-
-def _is_measured(place: Place) -> bool:
-    if place.is_name or place.unit is FieldUnit.DATE or place.field == "unit":
-        return False
-    if place.unit is FieldUnit.INSTANT:
-        return False
-    if place.unit is FieldUnit.STATUS:
-        return place.fact.kind is FactKind.BASELINE
-    return place.is_number
-
-
-def _assigned(reading: Reading) -> dict[int, Item]:
-    """The phrase that each measured value is said to be, by the value's index.
-
-    Runs of as many values as phrases pair in order; what is joined to a value claims it; other values take
-    the nearest phrase of their part that is not claimed, else the nearest, else the last one before.
-    """
-    values = [item for item in reading.places if item.place is not None and _is_measured(item.place)]
-    mentions = [item for item in reading.items if item.entry is not None and item.entry.measures]
-    said: dict[int, Item] = dict(_in_order(reading, values, mentions))
-    claimed: set[int] = {item.at for item in said.values()}
-    for item in values:
-        if item.at not in said and (mention := _joined(item, reading, mentions)) is not None:
-            said[item.at] = mention
-            claimed.add(mention.at)
-    for item in values:
-        if item.at in said:
-            continue
-        nearest = _nearest(item, [m for m in mentions if m.part == item.part and m.at not in claimed])
-        nearest = nearest or _nearest(item, [m for m in mentions if m.part == item.part])
-        mention = nearest or (
-            _elsewhere(item, mentions) if item.place and item.place.fact.kind in _MEASURED else None
-        )
-        if mention is not None:
-            said[item.at] = mention
-    _share_wholes(reading, said)
-    return said
-
-
-def _joined(item: Item, reading: Reading, mentions: Sequence[Item]) -> Item | None:
-    """ "{0} of focus time", "{0} context switches", "a focus ratio of {0}", "focus was {0}"."""
-    after = reading.word_after(item)
-    if after is not None and after.text in {"of", "in"}:
-        following = reading.word_after(after)
-        while following is not None and following.text in lexicon().sets["determiners"]:
-            following = reading.word_after(following)
-        after = following
-    if after is None or after not in mentions:
-        return None
-    return _predicate(item, after, mentions) or after
-
-
-def _predicate(item: Item, whole: Item, mentions: Sequence[Item]) -> Item | None:
-    """ "{0} of the work was outside your schedule": what a part of a whole is said to be."""
-    if item.place is None or whole.entry is None or whole.entry.measures & item.place.selectors:
-        return None
-    wholes = lexicon().wholes
-    if not any(wholes.get(selector) in whole.entry.measures for selector in item.place.selectors):
-        return None
-    return next(
-        (m for m in mentions if m.part == item.part and m.entry and m.entry.measures & item.place.selectors),
-        None,
-    )
-
-
-def _nearest(item: Item, mentions: Iterable[Item]) -> Item | None:
-    return min(mentions, key=lambda mention: (abs(mention.at - item.at), mention.at), default=None)
-
-
-def _elsewhere(item: Item, mentions: Sequence[Item]) -> Item | None:
-    before = [m for m in mentions if m.at < item.at and m.sentence == item.sentence]
-    if before:
-        return before[-1]
-    after = [m for m in mentions if m.at > item.at and m.sentence == item.sentence]
-    if after:
-        return after[0]
-    earlier = [m for m in mentions if m.at < item.at]
-    return earlier[-1] if earlier else None
-
-
-def _share_wholes(reading: Reading, said: dict[int, Item]) -> None:
-    """In "{0} of {1} goals done" one noun stands for the part and the whole."""
-    wholes = lexicon().wholes
-    for part, whole in _part_and_whole(reading):
-        mention = said.get(whole.at)
-        if part.place is None or whole.place is None or mention is None or mention.entry is None:
-            continue
-        for selector in part.place.selectors:
-            if wholes.get(selector) in whole.place.selectors and selector in mention.entry.measures:
-                said[part.at] = mention
-                said.pop(whole.at)
-                said[whole.at] = _as_whole(mention, whole)
-
-
-def _as_whole(mention: Item, whole: Item) -> Item:
-    """The phrase with the whole's selectors added."""
-    if mention.entry is None or whole.place is None:
-        return mention
-    return replace(
-        mention, entry=replace(mention.entry, measures=mention.entry.measures | whole.place.selectors)
-    )
-
-
-def _in_order(reading: Reading, values: Sequence[Item], others: Sequence[Item]) -> Iterator[tuple[int, Item]]:
-    """Pairs of "focus and active time came to {0} and {1}": a run of each, equally long, in one sentence."""
-    for sentence in {item.sentence for item in values}:
-        runs = [
-            run
-            for run in _runs(reading, [*values, *others], values)
-            if len(run) > 1 and run[0].sentence == sentence
-        ]
-        for first, second in pairwise(runs):
-            if len(first) == len(second) and (first[0] in values) != (second[0] in values):
-                numbers, names = (first, second) if first[0] in values else (second, first)
-                for value, other in zip(numbers, names, strict=True):
-                    yield value.at, other
-
-
-def _runs(reading: Reading, items: Iterable[Item], values: Sequence[Item]) -> list[list[Item]]:
-    """Items with nothing but commas and "and" between them, of one sort."""
-    runs: list[list[Item]] = []
-    for item in sorted(items, key=lambda one: one.at):
-        last = runs[-1][-1] if runs else None
-        if (
-            last is not None
-            and (last in values) == (item in values)
-            and item.at - last.at > 1
-            and all(
-                between.text in lexicon().sets["links"] for between in reading.items[last.at + 1 : item.at]
-            )
-        ):
-            runs[-1].append(item)
-        else:
-            runs.append([item])
-    return runs
-
-
 # ------------------------------------------------------------------------------------------------ roles
 def roles(reading: Reading) -> Iterator[Found]:
     """A median is said to be usual and a value is not; a difference is more or less; a start is from."""
@@ -227,7 +55,12 @@ def _role_broken(item: Item, place: Place, reading: Reading) -> str | None:
             is_difference = _is_difference(item, reading) and not _usual_before(item, reading)
             return None if is_difference else "a difference, said to be a value"
         case ((FactKind.KPI | FactKind.GROUP), "value"):
-            is_other = _usual_before(item, reading) or _usual_after(item, reading) or _moves_by(item, reading)
+            is_other = (
+                _usual_before(item, reading)
+                or _usual_after(item, reading)
+                or _moves_by(item, reading)
+                or _stands_for_usual(item, place, reading)
+            )
             return "a value, said to be the usual one or a difference" if is_other else None
         case FactKind.TARGET, "target":
             return None if _is_target(item, reading) else "a target, said to be reached"
@@ -268,16 +101,37 @@ def _has_measure(mention: Item, item: Item) -> bool:
 
 
 def _is_usual(item: Item, reading: Reading) -> bool:
+    """Whether a value is said to be usual: in its part, or compared with in a sentence about the usual."""
     if any(other.entry is not None and other.entry.usual for other in reading.part_of(item)):
         return True
-    earlier = reading.parts.get(item.part - 1, [])
-    return (
-        bool(earlier)
-        and any(
-            other.entry is not None and other.entry.usual and other.sentence == item.sentence
-            for other in earlier
-        )
-        and not any(other.place is not None and other.place.is_number for other in earlier)
+    before = [other for other in reading.sentence_of(item) if other.at < item.at]
+    if _is_compared(item, reading):
+        return any(other.entry is not None and other.entry.usual for other in before)
+    earlier = [other for other in before if other.part == item.part - 1]
+    return any(other.entry is not None and other.entry.usual for other in earlier) and not any(
+        other.place is not None and other.place.is_number for other in earlier
+    )
+
+
+def _is_compared(item: Item, reading: Reading) -> bool:
+    """ "…, compared with {0}", "… against {0}"."""
+    return any(
+        other.text in lexicon().sets["comparing"] for other in reading.part_of(item)[:2] if other.at < item.at
+    ) or (
+        (before := reading.word_before(reading.part_of(item)[0])) is not None
+        and before.text in lexicon().sets["comparing"]
+    )
+
+
+def _stands_for_usual(item: Item, place: Place, reading: Reading) -> bool:
+    """Whether a value is what another's usual is compared with."""
+    return _is_compared(item, reading) and any(
+        other.place is not None
+        and other.place.fact.kind is FactKind.BASELINE
+        and other.place.field == "median"
+        and other.place.fact.measure == place.fact.measure
+        and other.part != item.part
+        for other in reading.sentence_of(item)
     )
 
 
@@ -324,8 +178,9 @@ def _moves_by(item: Item, reading: Reading) -> bool:
 
 
 def _role_words(items: Iterable[Item], role: str, reach: int) -> bool:
+    """Whether a word of the role is within reach, before the next value."""
     for distance, other in enumerate(items):
-        if distance >= reach or other.place is not None:
+        if distance >= reach or (other.place is not None and not other.place.is_name):
             return False
         if other.entry is not None and role in other.entry.roles:
             return True
@@ -333,7 +188,8 @@ def _role_words(items: Iterable[Item], role: str, reach: int) -> bool:
 
 
 def _is_target(item: Item, reading: Reading) -> bool:
-    return _role_words(reading.before(item), "target", 5) or _role_words(reading.after(item), "target", 5)
+    after = takewhile(lambda other: other.text not in {"to", "up to"}, reading.after(item))
+    return _role_words(reading.before(item), "target", 5) or _role_words(after, "target", 4)
 
 
 def _target_before(item: Item, reading: Reading) -> bool:
@@ -374,7 +230,7 @@ def pairs(reading: Reading) -> Iterator[Found]:
         for item in reading.places
         if item.place is not None and not item.place.is_name and item.place.unit is not FieldUnit.DATE
     ]
-    ordered = dict(_in_order(reading, values, names))
+    ordered = dict(in_order(reading, values, names))
     for item in values:
         place = item.place
         if place is None or place.field == "unit":
@@ -390,11 +246,23 @@ def _named(
     """The name that a value is said of: one of its own sort, else one of another that it is joined to."""
     allowed = _COMPATIBLE.get(place.fact.kind, frozenset())
     fitting = [name for name in names if name.place is not None and name.place.fact.kind in allowed]
+    following = _following_name(item, reading)
+    if following is not None and following not in fitting and not _may_stand_with(place, following):
+        return following
     owner = _owner(item, reading, fitting)
     if owner is not None:
         return owner
     foreign = _attached(item, reading, [name for name in names if name not in fitting], values)
     return None if foreign is None or _may_stand_with(place, foreign) else foreign
+
+
+def _following_name(item: Item, reading: Reading) -> Item | None:
+    """The name in "{0} in {1}"."""
+    after = reading.word_after(item)
+    if after is None or after.text not in lexicon().sets["prepositions"]:
+        return None
+    name = reading.word_after(after)
+    return name if name is not None and name.place is not None and name.place.is_name else None
 
 
 def _same(place: Place, name: Item) -> bool:
@@ -486,10 +354,21 @@ def spans(reading: Reading) -> Iterator[Found]:
                 and last.place.fact.kind is item.place.fact.kind
                 and last.place.fact.fact_id != item.place.fact.fact_id
                 and not _begins_another(item, last, reading)
+                and not _is_whole_day(last.place, item.place, reading)
             ):
                 yield Found(Rule.PAIRING, item, "times and lengths of two different spans")
             last = item
     yield from _from_to(reading)
+
+
+def _is_whole_day(first: Place, second: Place, reading: Reading) -> bool:
+    """The start of the first workblock and the end of the last: "your day ran from {0} to {1}"."""
+    if (first.field, second.field) != ("started_at", "ended_at") or first.fact.kind is not FactKind.BLOCK:
+        return False
+    blocks = reading.book.of(FactKind.BLOCK, first.fact.date)
+    starts = [start for block in blocks if isinstance(start := block["started_at"], datetime)]
+    ends = [end for block in blocks if isinstance(end := block["ended_at"], datetime)]
+    return first.value == min(starts) and second.value == max(ends) and second.fact.kind is FactKind.BLOCK
 
 
 def _begins_another(item: Item, last: Item, reading: Reading) -> bool:
@@ -523,11 +402,13 @@ def _from_to(reading: Reading) -> Iterator[Found]:
                 and first.place.fact.fact_id == second.place.fact.fact_id
             )
             and not _is_gap(first.place, second.place)
+            and not _is_whole_day(first.place, second.place, reading)
         ):
             yield Found(Rule.PAIRING, second, "no span from the one time to the other")
 
 
 def _is_gap(first: Place, second: Place) -> bool:
+    """The first and last of a day; not one span, but the day's."""
     return (
         first.fact.kind is second.fact.kind
         and first.field in _STARTS
@@ -539,7 +420,7 @@ def _is_gap(first: Place, second: Place) -> bool:
 # ------------------------------------------------------------------------------------------------ wholes
 def wholes(reading: Reading) -> Iterator[Found]:
     """ "{0} of {1}": a part of what it is part of, and not more than that."""
-    for part, whole in _part_and_whole(reading):
+    for part, whole in part_and_whole(reading):
         if part.place is None or whole.place is None:
             continue
         if not _is_part(part.place, whole.place):
@@ -559,42 +440,9 @@ def _is_part(part: Place, whole: Place) -> bool:
             return (part.field, whole.field) == ("actual", "target")
         if part.field == whole.field:
             return False
-    known = lexicon().wholes
-    owns = {known[selector] for selector in part.selectors if selector in known}
+    owns = wholes_of(part)
     if owns and part.unit is whole.unit:
         return bool(owns & whole.selectors)
     return (
-        part.fact.kind is not whole.fact.kind
-        or part.unit is not whole.unit
-        or part.fact.kind not in _MEASURED
+        part.fact.kind is not whole.fact.kind or part.unit is not whole.unit or part.fact.kind not in MEASURED
     )
-
-
-def _is_number(item: Item) -> bool:
-    return item.place is not None and item.place.is_number
-
-
-def _part_and_whole(reading: Reading) -> Iterator[tuple[Item, Item]]:
-    for first, second in pairwise(reading.places):
-        if not _is_number(first) or not _is_number(second):
-            continue
-        between = [item.text for item in reading.items[first.at + 1 : second.at]]
-        if between in (
-            ["of"],
-            ["of", "the"],
-            ["of", "your"],
-            ["out of"],
-            ["out", "of"],
-            ["out of", "the"],
-            ["of", "all"],
-        ):
-            yield first, second
-        opening = _skipped_back(reading.word_before(first), reading)
-        if opening is not None and opening.text == "of" and opening.opens:
-            yield second, first
-
-
-def _skipped_back(item: Item | None, reading: Reading) -> Item | None:
-    while item is not None and item.text in {"the", "your"}:
-        item = reading.word_before(item)
-    return item

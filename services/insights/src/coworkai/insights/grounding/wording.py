@@ -33,6 +33,8 @@ _PRONOUN_BEFORE = frozenset(
     }
 )
 _ONE_DAY_BACK = timedelta(days=1)
+_FRONTED_MAX = 4
+"""Items of "On Monday," before what it is said of."""
 _COMPARING = frozenset({"than", "from", "compared", "against", "to", "unlike", "versus", "vs"})
 
 
@@ -55,6 +57,8 @@ def words(reading: Reading) -> Iterator[Found]:
         if entry is not None and entry.refused is not None:
             if not (entry.refused is Rule.PERSON and of_group and entry.of_group):
                 yield Found(entry.refused, item, "wording that is refused")
+        elif entry is not None and entry.of_plans and not reading.is_plan:
+            yield Found(Rule.VOCABULARY, item, "a word of advice where facts are stated")
         elif entry is None and item.is_word and item.text not in typed:
             rule = Rule.NAME if item.raw[:1].isupper() and not item.opens else Rule.VOCABULARY
             yield Found(rule, item, "a word that is not known")
@@ -189,22 +193,22 @@ def _governed(reading: Reading, told: list[tuple[Item, set[date]]]) -> Iterator[
 
 def _governs(day: Item, reading: Reading) -> Item | None:
     """The value that a day is said of: "{0} on Monday", "Monday brought {0}", "On Monday, {0}"."""
-    before = list(reading.before(day))
-    compares = any(item.text in _COMPARING for item in before[:2])
-    for item in before[:5]:
+    compares = False
+    for item in [other for _, other in zip(range(5), reading.before(day), strict=False)]:
         if item.place is not None:
             return None if compares else item
+        compares = compares or item.text in _COMPARING
     if compares:
         return None
     for item in reading.after(day):
         if item.place is not None:
             return item
     following = reading.parts.get(day.part + 1, [])
-    if len(reading.part_of(day)) <= 4:
-        return next(
-            (item for item in following if item.place is not None and item.sentence == day.sentence), None
-        )
-    return None
+    if len(reading.part_of(day)) > _FRONTED_MAX:
+        return None
+    return next(
+        (item for item in following if item.place is not None and item.sentence == day.sentence), None
+    )
 
 
 def _dated(day: date, reading: Reading) -> bool:

@@ -1,0 +1,121 @@
+"""Every part of a sentence rests on a fact.
+
+    "{0} of focus, as the plan was late."    the second part says something, and no fact is in it
+
+A part without a value or name may open a sentence in a few words ("A quick look at Monday: …"), may hold what
+other rules hold to the facts ("…, more than usual"), and may be empty of meaning ("…, so far"). Advice may go
+on to say what else to do, but not what the worker did.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+
+from coworkai.insights.grounding.lexicon import Rule, lexicon
+from coworkai.insights.grounding.reading import Item, Reading
+from coworkai.insights.grounding.wording import Found
+
+_OPENING_WORDS_MAX = 4
+_SUBJECT_WORDS_MAX = 1
+_CLAUSE_WORDS_MAX = 1
+"""Words that carry meaning and are not held to the facts, in an opening, in one with a subject, and in a
+later part that has some that are held to them."""
+
+
+def support(reading: Reading) -> Iterator[Found]:
+    """Parts that say something without a fact."""
+    for _, group in groupby(reading.items, key=lambda item: item.sentence):
+        for number, chunk in enumerate(_chunks(list(group))):
+            if not chunk or any(item.place is not None for item in chunk):
+                continue
+            says = _advises_badly if reading.is_plan else _says_too_much
+            if says(chunk, reading, number == 0):
+                yield Found(Rule.SUPPORT, chunk[0], "a part without a fact")
+
+
+def _chunks(sentence: Sequence[Item]) -> Iterator[list[Item]]:
+    """Stretches between signs, cut before "and it …" and before "as …" where no value follows."""
+    chunk: list[Item] = []
+    for item, following in zip(sentence, [*sentence[1:], None], strict=True):
+        is_sign = not item.is_word and item.place is None
+        if is_sign or _begins_clause(item, following):
+            yield from _cut(chunk)
+            chunk = []
+        if not is_sign:
+            chunk.append(item)
+    yield from _cut(chunk)
+
+
+def _begins_clause(item: Item, following: Item | None) -> bool:
+    return (
+        item.entry is not None
+        and item.entry.joint
+        and following is not None
+        and following.text in lexicon().sets["subjects"]
+    )
+
+
+def _cut(chunk: list[Item]) -> Iterator[list[Item]]:
+    """The stretch, and apart from it what a subordinating word begins without a value."""
+    subordinating = lexicon().sets["subordinating"]
+    last_place = max((n for n, item in enumerate(chunk) if item.place is not None), default=len(chunk))
+    at = next(
+        (n for n, item in enumerate(chunk) if n > last_place and item.text in subordinating), len(chunk)
+    )
+    yield chunk[:at]
+    yield chunk[at:]
+
+
+def _says_too_much(chunk: Sequence[Item], reading: Reading, opens: bool) -> bool:
+    sets = lexicon().sets
+    said = [item for item in chunk if item.is_word and item.text not in sets["hollow"] and not _is_role(item)]
+    checked = [item for item in said if _is_checked(item, reading)]
+    if opens:
+        limit = _SUBJECT_WORDS_MAX if chunk[0].text in sets["subjects"] else _OPENING_WORDS_MAX
+        return len(said) - len(checked) > limit
+    if any(item.text == "they" for item in chunk):
+        return True
+    if chunk[0].text in sets["subjects"] and not any(_names_something(item) for item in checked):
+        return True
+    return len(said) - len(checked) > (_CLAUSE_WORDS_MAX if checked else 0)
+
+
+def _advises_badly(chunk: Sequence[Item], reading: Reading, opens: bool) -> bool:
+    """Whether advice, once begun, goes on to say what is so."""
+    first = chunk[0]
+    if opens or any(item.entry is not None and item.entry.statuses for item in chunk):
+        return False
+    sets = lexicon().sets
+    if first.text in sets["advice_clauses"]:
+        return False
+    return (
+        first.text in sets["no_advice"]
+        or first.text in sets["subjects"]
+        or (
+            first.entry is not None
+            and first.entry.joint
+            and len(chunk) > 1
+            and chunk[1].text in sets["subjects"]
+        )
+    )
+
+
+def _names_something(item: Item) -> bool:
+    return item.entry is not None and bool(item.entry.measures or item.entry.statuses)
+
+
+def _is_role(item: Item) -> bool:
+    return item.entry is not None and bool(item.entry.roles & {"start", "end"})
+
+
+def _is_checked(item: Item, reading: Reading) -> bool:
+    """Whether another rule holds the phrase to the facts."""
+    entry = item.entry
+    if entry is None:
+        return False
+    if item.text not in lexicon().sets["common"] and (entry.measures or entry.flags):
+        return True
+    return entry.direction is not None or bool(
+        entry.statuses or entry.superlative or entry.usual or entry.rank or entry.refused
+    )
