@@ -64,6 +64,21 @@ def test_a_tenant_is_created_with_the_careful_defaults_and_changed_one_setting_a
     assert listed == made | {"capture_keystrokes": "text", "min_group": 8, "active": False}
 
 
+def test_a_tenants_writer_is_shown_changed_one_setting_at_a_time_and_refused_where_it_lacks_something(
+    tmp_path: Path,
+) -> None:
+    run("tenant", "set", "acme", "--data", tmp_path)
+    first = json.loads(run("tenant", "writer", "acme", "--data", tmp_path, "--json"))
+    assert (first["writer"], first["brief_days"]) == ("deterministic", 7)
+    server = ("--model", "small", "--base-url", "http://127.0.0.1:8000/v1")
+    run("tenant", "writer", "acme", "--data", tmp_path, "--writer", "openai", *server)
+    run("tenant", "writer", "acme", "--data", tmp_path, "--brief-days", "5")
+    kept = json.loads(run("tenant", "writer", "acme", "--data", tmp_path, "--json"))
+    assert (kept["writer"], kept["model"], kept["brief_days"]) == ("openai", "small", 5)
+    assert "needs" in fails("tenant", "writer", "acme", "--data", tmp_path, "--writer", "gemini").message
+    assert fails("tenant", "writer", "nobody", "--data", tmp_path).code == "not_found"
+
+
 def test_plain_identities_cannot_be_set_in_cloud_mode(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -13,6 +14,7 @@ from rich.table import Table
 from coworkai.common.control import Capture, Control, Identity
 from coworkai.common.control import Tenant as TenantRow
 from coworkai.common.errors import NotFound
+from coworkai.common.insight_policy import Writer
 from coworkai.common.settings import Mode
 from coworkai.local.commands.options import (
     DEFAULT_DATA,
@@ -107,6 +109,84 @@ def set_tenant(
         print_json(_described(changed))
         return
     out.print(", ".join(f"{name} {value}" for name, value in _described(changed).items()))
+
+
+@tenant.command("writer")
+def set_writer(
+    tenant_id: TenantArgument,
+    *,
+    writer: Annotated[Writer | None, typer.Option(help="Who writes the briefs.", show_default=False)] = None,
+    model: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Model, as its server names it.", show_default=False)
+    ] = None,
+    base_url: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL", help="Base of an OpenAI-compatible server, with /v1.", show_default=False
+        ),
+    ] = None,
+    endpoint: Annotated[
+        str | None, typer.Option(metavar="ID", help="Vertex AI Endpoint.", show_default=False)
+    ] = None,
+    project: Annotated[
+        str | None, typer.Option(metavar="ID", help="Google Cloud project of the model.", show_default=False)
+    ] = None,
+    location: Annotated[
+        str | None, typer.Option(metavar="REGION", help="Its location.", show_default=False)
+    ] = None,
+    brief_days: Annotated[
+        int | None, typer.Option(help="Local days that a brief looks back over.", show_default=False)
+    ] = None,
+    context_tokens: Annotated[
+        int | None, typer.Option(help="Most tokens of a consolidated context.", show_default=False)
+    ] = None,
+    requests_per_minute: Annotated[
+        int | None, typer.Option(help="Most model calls a minute.", show_default=False)
+    ] = None,
+    tokens_per_minute: Annotated[
+        int | None, typer.Option(help="Most tokens a minute.", show_default=False)
+    ] = None,
+    daily_budget_tokens: Annotated[
+        int | None, typer.Option(help="Most tokens of a UTC day's calls.", show_default=False)
+    ] = None,
+    daily_budget_usd: Annotated[
+        float | None, typer.Option(help="Most that a UTC day's calls may cost.", show_default=False)
+    ] = None,
+    data: Data = DEFAULT_DATA,
+    json: Json = False,
+) -> None:
+    """Show how a tenant's briefs are written, or change what is given of it. New: deterministic, 7 days.
+
+    Keys of model servers are never kept: the insights service finds them in its environment.
+
+    Example: coworkai tenant writer acme --writer openai --model qwen3 --base-url http://127.0.0.1:8000/v1
+    """
+    given = {
+        "writer": writer,
+        "model": model,
+        "base_url": base_url,
+        "endpoint": endpoint,
+        "project": project,
+        "location": location,
+        "brief_days": brief_days,
+        "context_tokens": context_tokens,
+        "requests_per_minute": requests_per_minute,
+        "tokens_per_minute": tokens_per_minute,
+        "daily_budget_tokens": daily_budget_tokens,
+        "daily_budget_usd": daily_budget_usd,
+    }
+    changes = {name: value for name, value in given.items() if value is not None}
+    with _control(data) as control:
+        if control.tenant(tenant_id) is None:
+            raise NotFound("no such tenant", remedy="create the tenant first")
+        policy = replace(control.insight_policy(tenant_id), **changes)  # type: ignore[arg-type]
+        if changes:
+            control.put_insight_policy(tenant_id, policy)
+    described = {name: value for name, value in asdict(policy).items() if value is not None}
+    if json:
+        print_json(described)
+        return
+    out.print(", ".join(f"{name} {value}" for name, value in described.items()), soft_wrap=True)
 
 
 @key.command("create")
