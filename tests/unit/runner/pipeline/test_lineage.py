@@ -2,18 +2,34 @@
 
 from __future__ import annotations
 
+from datetime import date, timedelta
 from pathlib import Path
 
 import polars as pl
 import pytest
-from tests.factories import TENANT
-from tests.unit.runner.pipeline.lakes import Place, typed, worked
+from tests.factories import TENANT, at
+from tests.unit.runner.pipeline.lakes import DAY, NEXT, Place, listed, typed, worked
 
 from coworkai.common.errors import NotFound
 from coworkai.common.events import Source
+from coworkai.common.fact_ids import FactKind
 from coworkai.common.lake import compact
-from coworkai.common.tables import BRONZE_ACTIVITIES, BRONZE_KEYSTROKES, GOLD_SLICES, GOLD_WORKBLOCKS
-from coworkai.runner.lineage import lineage
+from coworkai.common.tables import (
+    BRONZE_ACTIVITIES,
+    BRONZE_CHAT,
+    BRONZE_KEYSTROKES,
+    BRONZE_MANIFESTS,
+    GOLD_SLICES,
+    GOLD_WORKBLOCKS,
+)
+from coworkai.insights.fact_books import FactRules, team_books, worker_books
+from coworkai.insights.facts import Fact
+from coworkai.insights.gold import PinnedGold
+from coworkai.runner.lineage import Lineage, lineage
+
+
+def traced(place: Place, identifier: str) -> Lineage:
+    return lineage(place.lake, TENANT, identifier, place.rules)
 
 
 def block_of(place: Place, user: str) -> str:
@@ -27,13 +43,13 @@ def test_a_workblock_leads_to_its_events_their_files_and_versions(place: Place) 
     )
     keystrokes = place.commit(Source.KEYSTROKES, typed("ana", "09:10"), typed("bo", "09:10"))
     place.process()
-    found = lineage(place.lake, TENANT, block_of(place, "ana"))
+    found = traced(place, block_of(place, "ana"))
     assert found.events.select("table", "event_id").rows() == [
         (BRONZE_ACTIVITIES.id, activities["event_id"][0]),
         (BRONZE_KEYSTROKES.id, keystrokes["event_id"][0]),
     ]
-    assert found.pieces["event_id"].to_list() == [activities["event_id"][0]]
-    assert found.keystrokes.select("event_id", "phase").rows() == [(keystrokes["event_id"][0], 1)]
+    assert found.origin.pieces["event_id"].to_list() == [activities["event_id"][0]]
+    assert found.origin.keystrokes.select("event_id", "phase").rows() == [(keystrokes["event_id"][0], 1)]
     assert found.events["version"].to_list() == [1, 1]
     assert all(Path(file.removeprefix("file://")).is_file() for file in found.events["file"])
     gold, silver = found.steps
@@ -47,11 +63,11 @@ def test_a_slice_leads_to_its_own_context_only(place: Place) -> None:
     place.process()
     block = block_of(place, "ana")
     by_app = {
-        row["app"]: lineage(place.lake, TENANT, f"{block}/{row['sequence']}")
+        row["app"]: traced(place, f"{block}/{row['sequence']}")
         for row in place.read(GOLD_SLICES).iter_rows(named=True)
     }
-    assert by_app["chrome"].pieces["event_id"].to_list() == first["event_id"].to_list()
-    assert by_app["code"].pieces["event_id"].to_list() == second["event_id"].to_list()
+    assert by_app["chrome"].origin.pieces["event_id"].to_list() == first["event_id"].to_list()
+    assert by_app["code"].origin.pieces["event_id"].to_list() == second["event_id"].to_list()
 
 
 def test_lineage_holds_after_compaction_and_later_data(place: Place) -> None:
@@ -61,13 +77,203 @@ def test_lineage_holds_after_compaction_and_later_data(place: Place) -> None:
     compact(place.lake.open(BRONZE_ACTIVITIES), BRONZE_ACTIVITIES, from_files=2)
     place.commit(Source.ACTIVITIES, worked("bo", "15:00", "15:30"))
     place.process()
-    found = lineage(place.lake, TENANT, block)
+    found = traced(place, block)
     assert sorted(found.events["event_id"]) == sorted(frame["event_id"][0] for frame in events)
 
 
-@pytest.mark.parametrize("identifier", ["wb:nobody:0:00", "wb:nobody:0:00/1", "wb:nobody:0:00/x", ""])
+@pytest.mark.parametrize(
+    "identifier",
+    [
+        "",
+        "nobody",
+        "wb:nobody:0:00",
+        "wb:nobody:0:00/1",
+        "wb:nobody:0:00/x",
+        "slice:wb:nobody:0:00#1",
+        f"kpi:nobody:{DAY}:active_s",
+        f"kpi:ana:{DAY}:happiness",
+        f"kpi:ana:{DAY + timedelta(days=3)}:active_s",
+        f"baseline:ana:{DAY}:happiness",
+        f"goal:ana:{DAY}:1",
+        f"focus:ana:{DAY}:1",
+        f"pause:ana:{DAY}:1",
+        f"usage:ana:{DAY}:app:9",
+        f"usage:ana:{DAY}:mood:1",
+        f"chat:ana:{DAY}:00000000-0000-4000-8000-000000000000",
+        f"chats:ana:{DAY}",
+        f"theme:ana:{DAY}:1",
+        f"day:nobody:{DAY}",
+        f"group:team:None:day:{DAY}:active_s",
+        f"group:team:None:day:{DAY}:withheld",
+        f"group:planet:None:day:{DAY}:active_s",
+    ],
+)
 def test_an_id_that_is_not_published_is_not_found(place: Place, identifier: str) -> None:
     place.commit(Source.ACTIVITIES, worked("ana", "09:00", "09:30"))
     place.process()
     with pytest.raises(NotFound):
-        lineage(place.lake, TENANT, identifier)
+        traced(place, identifier)
+
+
+# ------------------------------------------------------------------------------------------ every fact
+def said(number: int, clock: str, text: str, day: date = DAY) -> dict[str, object]:
+    return {
+        "event_id": f"00000000-0000-4000-8000-{number:012d}",
+        "user_id": "ana",
+        "occurred_at": at(clock, day),
+        "conversation_id": "c",
+        "assistant": "ChatGPT",
+        "role": "user",
+        "text": text,
+        "text_length": len(text),
+    }
+
+
+def two_rich_days(place: Place) -> None:
+    """Ana and four others of her team, with something of every kind on DAY; the others are quieter."""
+    site = {"url": "https://docs.python.org/3/", "title": "Docs"}
+    place.commit(
+        Source.JOBS,
+        *(listed(user, "Sales", DAY - timedelta(days=9), "s") for user in ("ana", "b", "c", "d", "e")),
+    )
+    place.commit(
+        Source.ACTIVITIES,
+        worked("ana", "09:00", "09:50", app="code.exe"),
+        worked("ana", "09:50", "10:10") | site,
+        worked("ana", "10:10", "10:15", app="slack.exe"),
+        worked("ana", "10:11", "10:12", app="slack.exe"),
+        worked("ana", "09:20", "09:40"),
+        worked("ana", "13:00", "14:10", app="code.exe"),
+        *(worked(user, "09:00", "10:00", app="code.exe") for user in ("b", "c", "d", "e")),
+        worked("ana", "08:00", "08:45", NEXT, app="code.exe"),
+    )
+    place.commit(
+        Source.KEYSTROKES,
+        typed("ana", "09:10", app="code.exe"),
+        typed("ana", "11:00", app="notepad.exe"),
+        typed("ana", "13:05", app="code.exe"),
+        typed("b", "09:05", app="code.exe"),
+    )
+    place.commit(
+        Source.MANIFESTS,
+        {
+            "user_id": "ana",
+            "kind": "SOD",
+            "occurred_at": at("08:55", DAY),
+            "goals": ["ship it", "rest"],
+            "focus_areas": ["billing"],
+            "kpis": [{"name": "Calls", "target": 4.0, "actual": None, "unit": "calls"}],
+        },
+        {
+            "user_id": "ana",
+            "kind": "EOD",
+            "occurred_at": at("17:00", DAY),
+            "goals": ["ship it"],
+            "kpis": [{"name": "calls", "target": None, "actual": 5.0, "unit": None}],
+        },
+    )
+    place.commit(
+        Source.CHAT,
+        said(1, "09:15", "the billing export fails"),
+        said(2, "09:20", "test the billing export"),
+        said(3, "09:25", "plan my day"),
+    )
+    place.commit(
+        Source.DEVICE_POSTURE,
+        {"user_id": "ana", "occurred_at": at("13:45", DAY), "idle_s": 600.0, "locked": False},
+    )
+
+
+def facts_of(place: Place, *, window: int = 6) -> list[Fact]:
+    """Facts of Ana on DAY, and of her team."""
+    gold = PinnedGold.pin(place.lake, place.store, TENANT)
+    start = DAY - timedelta(days=window)
+    frames = gold.frames(DAY, start, "UTC", baseline_days=28)
+    book = next(worker_books(frames, DAY, start, FactRules(slices=100)))
+    (team,) = team_books(frames, DAY, start, 5)
+    return [*book.facts.values(), *team.facts.values()]
+
+
+def test_every_fact_opens_is_recounted_to_what_it_says_and_leads_to_events(place: Place) -> None:
+    two_rich_days(place)
+    place.process()
+    facts = facts_of(place)
+    assert {fact.kind for fact in facts} == set(FactKind)
+    for fact in {(fact.kind, fact.measure): fact for fact in facts}.values():
+        found = traced(place, fact.fact_id)
+        assert (found.fact_id, found.origin.source) == (fact.fact_id, fact.table)
+        for name, value in found.origin.recount.items():
+            for told in (
+                fact.fields[name].value if name in fact.fields else value,
+                found.row.get(name, value),
+            ):
+                assert told == pytest.approx(value, abs=1e-9), (fact.fact_id, name)
+        # A group's measure leads to its contributors' measures, which have events.
+        assert found.events.is_empty() == (fact.kind is FactKind.GROUP), fact.fact_id
+        assert found.origin.facts or fact.kind is not FactKind.GROUP or fact.measure == "withheld"
+
+
+def test_declared_facts_lead_to_the_manifests_of_their_pair(place: Place) -> None:
+    two_rich_days(place)
+    place.process()
+    goal = traced(place, f"goal:ana:{DAY}:2")
+    assert (goal.row["name"], goal.row["is_done"]) == ("rest", False)
+    assert goal.events["table"].to_list() == [BRONZE_MANIFESTS.id, BRONZE_MANIFESTS.id]
+    target = traced(place, f"target:ana:{DAY}:1")
+    assert (target.row["actual"], target.row["attainment"]) == (5.0, 1.25)
+    assert traced(place, f"area:ana:{DAY}:1").row["name"] == "billing"
+
+
+def test_a_theme_leads_to_the_messages_that_share_it(place: Place) -> None:
+    two_rich_days(place)
+    place.process()
+    theme = traced(place, f"theme:ana:{DAY}:1")
+    assert (theme.row["name"], theme.origin.recount) == ("billing export", {"messages": 2})
+    assert theme.events.select("table", "event_id").rows() == [
+        (BRONZE_CHAT.id, f"00000000-0000-4000-8000-{n:012d}") for n in (1, 2)
+    ]
+
+
+def test_a_days_raw_seconds_include_activities_that_others_hid_entirely(place: Place) -> None:
+    two_rich_days(place)
+    place.process()
+    day = traced(place, f"day:ana:{DAY}")
+    activities = day.events.filter(pl.col("table") == BRONZE_ACTIVITIES.id)
+    assert activities.height == 6
+    assert day.origin.recount["raw_s"] == day.row["raw_s"] == (50 + 20 + 5 + 1 + 20 + 70) * 60
+    assert day.origin.recount["overlapped_s"] == day.row["overlapped_s"] == (20 + 1) * 60
+
+
+def test_a_day_of_which_nothing_arrived_of_a_known_worker_opens_without_a_row(place: Place) -> None:
+    two_rich_days(place)
+    place.process()
+    day = traced(place, f"day:b:{NEXT}")
+    assert day.events.is_empty()
+    assert day.origin.recount == {}
+
+
+def test_a_focus_block_is_cut_where_the_worker_was_away(place: Place) -> None:
+    two_rich_days(place)
+    place.process()
+    blocks = [traced(place, f"focus:ana:{DAY}:{n}") for n in (1, 2)]
+    assert [one.row["ended_at"] for one in blocks] == [at("10:10", DAY), at("13:35", DAY)]
+    assert traced(place, f"kpi:ana:{DAY}:focus_blocks").origin.facts[:2] == tuple(
+        one.fact_id for one in blocks
+    )
+
+
+def test_a_groups_measure_leads_to_its_contributors(place: Place) -> None:
+    two_rich_days(place)
+    place.process()
+    group = traced(place, f"group:team:Sales:day:{DAY}:active_s")
+    assert group.origin.facts == tuple(f"kpi:{user}:{DAY}:active_s" for user in ("ana", "b", "c", "d", "e"))
+    assert group.origin.recount == {"value": group.row["value"], "contributors": 5}
+
+
+def test_a_slice_has_one_name_however_it_is_asked_for(place: Place) -> None:
+    two_rich_days(place)
+    place.process()
+    block = block_of(place, "ana")
+    assert (
+        traced(place, f"{block}/1").fact_id == traced(place, f"slice:{block}#1").fact_id == f"slice:{block}#1"
+    )

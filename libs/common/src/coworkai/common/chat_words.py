@@ -1,7 +1,7 @@
 """What the worker's own messages are about, and which of them say that something is in the way.
 
-Phrases and stop words are data (`chat_words.toml`). Nothing is concluded beyond the words themselves. Insights
-makes facts of them, lineage leads those back to the messages.
+Phrases and stop words are data (`chat_words.toml`). Nothing is concluded beyond the words themselves.
+Insights makes facts of them, lineage leads those back to the messages.
 """
 
 from __future__ import annotations
@@ -78,9 +78,9 @@ def themes(
     """Words and pairs of words that at least `min_messages` messages of a worker's day share.
 
     `messages`: date, user_id, event_id, text. Returns date, user_id, n (from 1), name, messages, event_ids
-    (sorted): the `top` of each day by messages, pairs before words, then name. A word that never occurs but in
-    a listed pair is left out, and so is a pair with a stop word in it. What `n` stands for depends on neither
-    number.
+    (sorted): the `top` of each day by messages, pairs before words, then name. A word that never occurs but
+    in a listed pair is left out, and so is a pair with a stop word in it. What `n` stands for depends on
+    neither number.
     """
     tokens = (
         messages.drop_nulls("text")

@@ -18,6 +18,8 @@ from functools import lru_cache
 from types import MappingProxyType
 from urllib.parse import quote, unquote
 
+WITHHELD = "withheld"
+"""In the place of a measure in a group's fact: how many measures of the group's period are not told."""
 _PLAIN = " @/<>#+()[]{}!$&'*,;=?|~^`\"\\"
 _SEQUENCE = "#"
 
@@ -111,12 +113,12 @@ def fact_name(identifier: str) -> FactName:
             raise ValueError("a slice is named by its workblock and a number")
         return FactName(kind, block, None, (sequence,))
     parts = [unquote(part) for part in identifier.split(":")[1:]]
+    if len(parts) != (5 if kind is FactKind.GROUP else 2 + len(REST[kind])):
+        raise ValueError("parts are missing or too many")
     if kind is FactKind.GROUP:
         level, group, period, on, measure = parts
         return FactName(kind, group, date.fromisoformat(on), (level, period, measure))
     subject, on, *rest = parts
-    if len(rest) != len(REST[kind]):
-        raise ValueError("parts are missing or too many")
     if REST[kind][-1:] in {("n",), ("rank",)} and not _is_number(rest[-1]):
         raise ValueError("the last part is no number")
     return FactName(kind, subject, date.fromisoformat(on), tuple(rest))

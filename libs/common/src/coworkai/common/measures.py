@@ -107,7 +107,7 @@ _MEASURES = (
         Unit.SECONDS,
         "part of active time while the device was locked or had seen no input for 180 s",
         _NO_ACTIVITY,
-        (_BLOCKS,),
+        (_BLOCKS, _POSTURE),
         Aggregation.SUM,
     ),
     Measure(
@@ -116,7 +116,7 @@ _MEASURES = (
         Unit.SECONDS,
         "`active_s` - `idle_s`",
         _NO_ACTIVITY,
-        (_BLOCKS,),
+        (_BLOCKS, _POSTURE),
         Aggregation.SUM,
     ),
     Measure("workblocks", "Workblocks", Unit.COUNT, "workblocks", _NO_ACTIVITY, (_BLOCKS,), Aggregation.SUM),

@@ -20,7 +20,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import polars as pl
 
 from coworkai.common.artifacts import ArtifactPaths
-from coworkai.common.fact_ids import fact_part
+from coworkai.common.fact_ids import WITHHELD, fact_part
 from coworkai.common.measures import CATALOGUE
 from coworkai.common.tables import (
     GOLD_ACCOUNTING,
@@ -65,8 +65,6 @@ __all__ = [
     "worker_books",
 ]
 
-WITHHELD = "withheld"
-"""In the place of a measure in a group fact: how many measures of the group's period are not told."""
 _MEASURE_UNITS = {name: FieldUnit(measure.unit.value) for name, measure in CATALOGUE.items()}
 
 

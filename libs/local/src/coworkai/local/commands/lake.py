@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.table import Column, Table
+from rich.table import Table
 
 from coworkai.common.control import Control
+from coworkai.common.errors import NotFound
 from coworkai.common.wording import counted
 from coworkai.local.commands.options import (
     DEFAULT_DATA,
@@ -195,46 +196,36 @@ def _pipeline(data: Path) -> Iterator[tuple[RunnerSettings, Control, Pipeline]]:
 def lineage(
     identifier: Annotated[
         str,
-        typer.Argument(metavar="ID", help="A workblock, wb:…, or a slice of it, wb:…/3.", show_default=False),
+        typer.Argument(
+            metavar="ID",
+            help="A fact as a brief cites it (kpi:…, goal:…, chat:…), a workblock, wb:…, or a slice, wb:…/3.",
+            show_default=False,
+        ),
     ],
     tenant: Tenant,
     data: Data = DEFAULT_DATA,
     json: Json = False,
 ) -> None:
-    """Trace a workblock or slice back to its Bronze events, their files and versions.
+    """Trace a fact, workblock or slice back to its Bronze events, their files and versions.
 
     Example: coworkai lineage wb:31my5iJtNx:U06GFvM:00/3 --tenant acme --data ./data
     """
     from coworkai.common.lake import Lake
+    from coworkai.local.trace import show_trace, trace_json
     from coworkai.runner.lineage import lineage as trace
+    from coworkai.runner.stages import TenantRules
 
     settings = settings_of(data)
-    traced = trace(Lake(settings.lake_uri, settings.storage_options), tenant, identifier)
+    control = Control(settings.control_url)
+    try:
+        known = control.tenant(tenant)
+    finally:
+        control.close()
+    if known is None:
+        raise NotFound(f"no tenant {tenant}")
+    lake = Lake(settings.lake_uri, settings.storage_options)
+    traced = trace(lake, tenant, identifier, TenantRules.of_zone(known.time_zone))
     if json:
-        print_json(
-            {
-                "row": traced.row,
-                "runs": traced.steps,
-                "pieces": traced.pieces.to_dicts(),
-                "keystroke_minutes": traced.keystrokes.to_dicts(),
-                "events": traced.events.to_dicts(),
-            }
-        )
+        print_json(trace_json(traced))
         return
-    row = traced.row
-    out.print(f"{identifier}: {row['started_at']} to {row['ended_at']}, run {row['run_id']}", soft_wrap=True)
-    for step in traced.steps:
-        read = ", ".join(f"{table}@{version}" for table, version in sorted(step.input_versions.items()))
-        out.print(f"{step.stage.value} run {step.run_id} read {read}", soft_wrap=True)
-    out.print(f"{traced.pieces.height} pieces of the timeline, {traced.keystrokes.height} keystroke minutes")
-    table = Table(
-        Column("event", no_wrap=True), "table", "version", Column("file", overflow="fold"), box=None
-    )
-    for event in traced.events.iter_rows(named=True):
-        table.add_row(
-            event["event_id"],
-            event["table"],
-            str(event["version"]),
-            f"event_date={event['event_date']}/{event['file'].rpartition('/')[2]}",
-        )
-    out.print(table)
+    show_trace(out, traced)

@@ -89,6 +89,11 @@ def _suffixes() -> PublicSuffixList:
     return PublicSuffixList()
 
 
+def domain_of(url: pl.Expr) -> pl.Expr:
+    """Registrable domain of each URL that has a host, else null."""
+    return url.str.extract(_HOST, 1).map_elements(registrable_domain, return_dtype=pl.String)
+
+
 def _domains(urls: Strings) -> Strings:
     """Domains by URL code, of URLs with a host."""
     hosts = string_codes(urls.values.str.extract(_HOST, 1))
