@@ -18,6 +18,7 @@ from coworkai.common.settings import CommonSettings
 from coworkai.common.tables import GOLD_BRIEFS, OPS_RUNS
 from coworkai.insights.app import build_pipeline
 from coworkai.insights.brief import Brief, Stated
+from coworkai.insights.metering import Meter
 from coworkai.insights.settings import InsightsSettings
 from coworkai.insights.writing import ModelWriting
 from coworkai.local.identities import stored_user_id
@@ -53,7 +54,8 @@ def stored_worker_brief(
 
 
 def _written_now(settings: InsightsSettings, tenant_id: str, names: Sequence[str], day: date) -> Brief:
-    control, writing = Control(settings.control_url), ModelWriting(settings)
+    control = Control(settings.control_url)
+    writing = ModelWriting(settings, Meter.from_settings(settings, control))
     try:
         control.create_schema()
         pipeline = build_pipeline(settings, control, writing)

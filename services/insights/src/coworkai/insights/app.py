@@ -31,6 +31,7 @@ from coworkai.common.errors import StorageUnavailable, Terminal
 from coworkai.common.lake import Lake
 from coworkai.common.observability import extract, get_logger, inject, meter, tracer
 from coworkai.common.service import add_health, add_problems
+from coworkai.insights.metering import Meter
 from coworkai.insights.pipeline import Pipeline, PipelineConfig, Publication
 from coworkai.insights.settings import InsightsSettings
 from coworkai.insights.writing import ModelWriting, Writing
@@ -117,7 +118,7 @@ class Insights:
         )
         self.control = Control(settings.control_url)
         self.control.create_schema()
-        self._writing = ModelWriting(settings)
+        self._writing = ModelWriting(settings, Meter.from_settings(settings, self.control))
         self.pipeline = build_pipeline(settings, self.control, self._writing)
 
     async def look(self) -> SweepReport:

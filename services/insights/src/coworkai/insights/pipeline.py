@@ -32,6 +32,7 @@ from coworkai.common.lease import HeldLease
 from coworkai.common.observability import get_logger, meter, tracer
 from coworkai.common.outputs import Facts, Outputs, Run, WorkerFailure
 from coworkai.common.tables import GOLD_BRIEFS
+from coworkai.insights.audit import publish_calls
 from coworkai.insights.gold import PinnedGold
 from coworkai.insights.making import RULES_VERSION, Made, Terms
 from coworkai.insights.prompts.fill import prompts_version
@@ -234,7 +235,7 @@ class Pipeline:
     def _publish(
         self, held: HeldLease, outputs: Outputs, inputs: Inputs, batch: Batch, progress: _Progress
     ) -> None:
-        """Write the batch's rows, make them visible, then write its artefacts."""
+        """Write the batch's rows, make them visible, then write its artefacts and the record of its calls."""
         progress.add(batch)
         held.check()
         started_at = self.clock()
@@ -248,6 +249,7 @@ class Pipeline:
             (one, stored_brief(outputs, one.key, one.version)) for one in batch.republished(inputs.newest)
         ]
         self._put_artifacts(held, [*((one, None) for one in news), *republished], batch.primaries)
+        publish_calls(self.lake, self.control, outputs.tenant_id, outputs.fence)
 
     def _facts(self, inputs: Inputs, started_at: datetime) -> Facts:
         return Facts(inputs.gold.versions, CODE_VERSION, RULES_VERSION, started_at, self.clock())

@@ -21,7 +21,9 @@ class InsightsSettings(CommonSettings):
     model_batch: int = Field(
         default=16, ge=1, description="workers whose briefs are made at once where a model writes them"
     )
-    model_calls: int = Field(default=8, ge=1, description="calls of models that are open at once")
+    model_calls: int = Field(
+        default=8, ge=1, description="calls of models that are open at once, of a tenant"
+    )
     model_timeout_s: float = Field(
         default=60, gt=0, le=120, description="seconds that one attempt of a model call may take"
     )

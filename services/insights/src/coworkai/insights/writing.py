@@ -16,10 +16,11 @@ from coworkai.common.insight_policy import InsightPolicy, Writer
 from coworkai.common.observability import get_logger
 from coworkai.insights.llm import Model, ModelError, ModelSettings, Provider
 from coworkai.insights.making import Work
+from coworkai.insights.metering import Meter
 from coworkai.insights.models import open_model
 from coworkai.insights.offer import offered
 from coworkai.insights.settings import InsightsSettings
-from coworkai.insights.write import Metered, Written, unmetered, write_brief
+from coworkai.insights.write import Metered, Written, write_brief
 
 log = get_logger(__name__)
 T = TypeVar("T")
@@ -55,15 +56,14 @@ class ModelWriting:
     def __init__(
         self,
         settings: InsightsSettings,
-        metered: Callable[[str, InsightPolicy], Metered] = lambda _tenant, _policy: unmetered,
+        meter: Meter,
         opened: OpenModel = open_model,
     ) -> None:
         self._settings = settings
-        self._metered = metered
+        self._meter = meter
         self._open = opened
         self._models: dict[ModelSettings, Model] = {}
         self._loop = asyncio.new_event_loop()
-        self._slots = asyncio.Semaphore(settings.model_calls)
         self._thread = threading.Thread(target=self._loop.run_forever, name="models", daemon=True)
         self._thread.start()
 
@@ -71,8 +71,8 @@ class ModelWriting:
         return self._run(self._write_all(tenant_id, policy, works))
 
     def close(self) -> None:
-        """Let go of the models and end the thread."""
-        self._run(self._close_models())
+        """Let go of the models and the meter, and end the thread."""
+        self._run(self._aclose())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
@@ -81,18 +81,24 @@ class ModelWriting:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()
 
     async def _write_all(self, tenant_id: str, policy: InsightPolicy, works: Sequence[Work]) -> list[Result]:
-        model, call = self._model(policy), self._metered(tenant_id, policy)
+        model = self._model(policy)
+        # Of this tenant only: one that waits for its limits must not hold up another.
+        slots = asyncio.Semaphore(self._settings.model_calls)
         results = await asyncio.gather(
-            *(self._write(work, model, call) for work in works), return_exceptions=True
+            *(
+                self._write(work, model, self._meter.of(tenant_id, policy, work.brief_id), slots)
+                for work in works
+            ),
+            return_exceptions=True,
         )
         for result in results:
             if isinstance(result, BaseException) and not isinstance(result, Exception):
                 raise result
         return [result for result in results if isinstance(result, ModelBrief | Exception)]
 
-    async def _write(self, work: Work, model: Model, call: Metered) -> ModelBrief:
+    async def _write(self, work: Work, model: Model, call: Metered, slots: asyncio.Semaphore) -> ModelBrief:
         context = work.context.markdown if work.context is not None else ""
-        async with self._slots:
+        async with slots:
             written = await write_brief(
                 work.book,
                 work.draft,
@@ -117,8 +123,8 @@ class ModelWriting:
             self._models[wanted] = self._open(wanted)
         return self._models[wanted]
 
-    async def _close_models(self) -> None:
-        await asyncio.gather(*(model.aclose() for model in self._models.values()))
+    async def _aclose(self) -> None:
+        await asyncio.gather(self._meter.aclose(), *(model.aclose() for model in self._models.values()))
 
 
 def model_settings(policy: InsightPolicy, settings: InsightsSettings) -> ModelSettings:
