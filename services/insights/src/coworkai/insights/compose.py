@@ -336,8 +336,8 @@ def _follow_ups(book: FactBook) -> Iterator[_Point]:
     for fact in blockers(book)[-1:]:
         words = pick(
             (
-                "if what you asked at {} is still unanswered, ask for help with it",
-                "settle the question of {} first, or ask for help with it",
+                "if what you asked at {} is still unanswered, ask for help",
+                "settle the question of {} first, or ask for help",
                 "check whether the question of {} has an answer by now",
             ),
             fact,

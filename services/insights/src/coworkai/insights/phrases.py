@@ -47,8 +47,8 @@ def phrase(words: str, *cited: Cited) -> Phrase:
 def statement(kind: StatementKind, said: Phrase) -> Statement:
     """The phrase as a sentence: numbered places, a capital at the start and a full stop at the end."""
     first, *rest = said.words.split("{}")
-    template = first + "".join(f"{{{number}}}{words}" for number, words in enumerate(rest))
-    template = template[:1].upper() + template[1:]
+    template = first[:1].upper() + first[1:]
+    template += "".join(f"{{{number}}}{words}" for number, words in enumerate(rest))
     return Statement(text_template=f"{template}.", claims=said.claims, kind=kind)
 
 
@@ -204,7 +204,7 @@ _DESCRIPTIONS: Mapping[FactKind, Sequence[tuple[str, tuple[str, ...]]]] = {
         ("a stretch of focused work ran from {} to {} in {}", ("started_at", "ended_at", "app")),
         ("a stretch of focused work ran from {} to {}", ("started_at", "ended_at")),
     ),
-    FactKind.PAUSE: (("nothing was recorded from {} to {}", ("started_at", "ended_at")),),
+    FactKind.PAUSE: (("there was a pause from {} to {}", ("started_at", "ended_at")),),
     FactKind.GOAL: (("{} is {}", ("name", "status")),),
     FactKind.TARGET: (
         ("{} came to {} against a target of {}", ("name", "actual", "target")),
@@ -247,9 +247,9 @@ _TEAM_VALUES: Mapping[str, str] = {
 def team_value(fact: Fact) -> Phrase:
     """The value of a `group` fact."""
     if fact.measure == WITHHELD:
-        words = "{} figures are not shown: too few people are behind them"
+        words = "{} figures with too few people behind them are not shown"
         if number(fact, "value") == 1:
-            words = "{} figure is not shown: too few people are behind it"
+            words = "{} figure with too few people behind it is not shown"
         return phrase(words, (fact, "value"))
     return phrase(_TEAM_VALUES.get(fact.measure, f"{_title(fact.measure)} was {{}}"), (fact, "value"))
 
@@ -267,7 +267,7 @@ def sentence_for(fact_ids: Iterable[str], kind: StatementKind, book: FactBook) -
         part = None if fact is None else described(fact, book)
         if part is None:
             continue
-        longer = part if said is None else said + Phrase("; ") + part
+        longer = part if said is None else said + Phrase(". ") + _capital(part)
         if not fits(longer):
             break
         said = longer
@@ -278,10 +278,14 @@ def sentence_for(fact_ids: Iterable[str], kind: StatementKind, book: FactBook) -
     return statement(kind, said)
 
 
+def _capital(said: Phrase) -> Phrase:
+    return Phrase(said.words[:1].upper() + said.words[1:], said.cited)
+
+
 def _prescribed(said: Phrase, book: FactBook) -> Phrase:
     fact = said.cited[0][0]
     if fact.date != book.primary:
-        return Phrase("plan with this in view: ") + said
+        return Phrase("keep this in view: ") + said
     match fact.kind:
         case FactKind.GOAL if fact["status"] == "open":
             return phrase("take up {} next: it is still {}", (fact, "name"), (fact, "status"))
@@ -291,4 +295,4 @@ def _prescribed(said: Phrase, book: FactBook) -> Phrase:
         case FactKind.FOCUS if known(fact, "started_at"):
             return phrase("keep the time from {} free for focused work", (fact, "started_at"))
         case _:
-            return Phrase("plan with this in view: ") + said
+            return Phrase("keep this in view: ") + said
