@@ -20,7 +20,7 @@ from datetime import date, timedelta
 from enum import StrEnum
 
 from coworkai.insights.clean import clean
-from coworkai.insights.facts import Fact, FactBook, FactKind, Field
+from coworkai.insights.facts import Fact, FactBook, FactKind, Field, FieldUnit
 from coworkai.insights.insights import InsightKind, InsightRow
 from coworkai.insights.markdown import escaped
 from coworkai.insights.render import render, value_text
@@ -233,4 +233,6 @@ def _usual(book: FactBook, fact: Fact) -> str:
 def _shown(book: FactBook, fact: Fact, name: str, field: Field) -> str:
     if fact.kind is FactKind.CHAT and name == "text" and isinstance(field.value, str):
         return escaped(clean(field.value, MESSAGE_MAX_CHARS))
-    return escaped(value_text(field, book.zone, book.primary))
+    text = value_text(field, book.zone, book.primary)
+    # What we wrote ourselves has nothing to escape.
+    return escaped(text) if isinstance(field.value, str) and field.unit is not FieldUnit.STATUS else text

@@ -8,12 +8,12 @@ are all there, so that a process that died in between is found out.
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date
 
+import msgspec
 import polars as pl
 
 from coworkai.common.artifacts import ArtifactPaths, ArtifactStore
@@ -207,7 +207,7 @@ def _metadata(brief: Brief, context: Context, provider_tokens: int | None) -> di
 
 
 def _json(value: object) -> bytes:
-    return (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode()
+    return msgspec.json.format(msgspec.json.encode(value), indent=2) + b"\n"
 
 
 def put_all(store: ArtifactStore, artifacts: Iterable[Artifact]) -> None:
@@ -220,7 +220,7 @@ def put_all(store: ArtifactStore, artifacts: Iterable[Artifact]) -> None:
 def complete_run(store: ArtifactStore, tenant_id: str, day: date) -> str | None:
     """The run whose artefacts of the day are all there. Raises StorageUnavailable."""
     try:
-        content = json.loads(store.get(ArtifactPaths(tenant_id).briefs_complete(day)))
+        content = msgspec.json.decode(store.get(ArtifactPaths(tenant_id).briefs_complete(day)))
     except NotFound:
         return None
     named: str = content["run_id"]
