@@ -55,10 +55,6 @@ _STRAY_JOINER = re.compile(
 )
 _STRAY_STYLE = re.compile(f"(?<![{_EMOJI}0-9#*]){_EMOJI_STYLE}|(?<=[0-9#*]){_EMOJI_STYLE}(?!\u20e3)")
 
-_MARKDOWN = re.compile(
-    r"[\\`*_\[\]<>|~&$@]|:(?=/)|(?<=www)\.|^\s{0,3}[#+=-]|(?<=^\d)[.)]|(?<=^\d\d)[.)]", re.IGNORECASE
-)
-"""What markdown reads as markup, as an entity or as an address, and what begins a block at a line's start."""
 _LINK = re.compile(
     r"[a-z][a-z0-9+.-]{1,20}\s*:\s*/\s*/"
     r"|\b(?:javascript|data|mailto|tel|file|vbscript)\s*:"
@@ -101,15 +97,6 @@ def datamark(text: str) -> str:
     delimiter = hashlib.blake2b("\n".join(lines).encode(), digest_size=_DELIMITER_BYTES).hexdigest()
     mark = delimiter[:_LINE_MARK_CHARS]
     return "\n".join([f"[data {delimiter}]", *(f"{mark}| {line}" for line in lines), f"[end {delimiter}]"])
-
-
-def markdown_escaped(text: str) -> str:
-    """`text` as it reads, in markdown: no emphasis, link, image, HTML, code or automatic link comes of it."""
-    return _MARKDOWN.sub(_backslashed, text)
-
-
-def _backslashed(found: re.Match[str]) -> str:
-    return f"{found[0][:-1]}\\{found[0][-1]}"
 
 
 def is_clean(text: str) -> bool:

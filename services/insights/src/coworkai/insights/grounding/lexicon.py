@@ -105,12 +105,14 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Lexicon:
-    """`phrases` by their first word, the longest first; `wholes` by part, `related` and `sets` by name."""
+    """`phrases` by their first word, the longest first; `wholes` by part, `related` and `sets` by name;
+    `numbers` are the number words."""
 
     phrases: Mapping[str, tuple[tuple[tuple[str, ...], Entry], ...]]
     wholes: Mapping[str, frozenset[str]]
     related: Mapping[str, frozenset[str]]
     sets: Mapping[str, frozenset[str]]
+    numbers: frozenset[str]
 
     def longest(self, words: list[str], at: int) -> tuple[int, Entry | None]:
         """How many of the words from `at` on make a phrase, and its entry; (1, None) for an unknown word."""
@@ -175,6 +177,7 @@ def lexicon() -> Lexicon:
         MappingProxyType(
             {name: frozenset(words) for name, words in (measures["sets"] | wording["sets"]).items()}
         ),
+        frozenset(words[0] for words, entry in entries.items() if entry.number is not None),
     )
 
 

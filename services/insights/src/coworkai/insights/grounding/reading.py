@@ -46,10 +46,9 @@ _NUMBERS = frozenset(
 )
 _COUNTABLE = frozenset({FieldUnit.COUNT, FieldUnit.NUMBER, FieldUnit.DAYS})
 _PLANS = frozenset({StatementKind.NEXT_STEP, StatementKind.RECOMMENDATION})
-_TOOLS = frozenset({FactKind.USAGE, FactKind.FOCUS, FactKind.SLICE})
-"""Whose names are apps and addresses. What people type may be written out in quotation marks only."""
-_LITERAL_MAX_CHARS = 60
-_LITERAL_MAX_WORDS = 3
+_TOOL_NAMES = {FactKind.USAGE: ("name",), FactKind.FOCUS: ("app",), FactKind.SLICE: ("app",)}
+"""Fields that are apps and addresses. What is typed may be written out in quotation marks only."""
+_PLAIN_NAME = re.compile(r"[\w.+#-]{1,40}(?: [\w.+#-]{1,20}){0,2}")
 _QUOTES = frozenset('“"')
 _NAMED_BY = {FactKind.FOCUS: "app", FactKind.SLICE: "app"}
 
@@ -89,7 +88,7 @@ class Place:
         return frozenset({kind, f"{kind}.{self.field}"})
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Item:
     """A place, a phrase, or a sign. `part` and `sentence` count from 0; `at` is its index in the reading."""
 
@@ -212,11 +211,8 @@ def _folded(word: str) -> str:
 
 
 def _may_be_literal(token: _Token, words: Lexicon) -> bool:
-    if token.kind == "number":
-        return True
-    return token.kind == "word" and (
-        token.text not in words.phrases
-        or any(len(phrase) == 1 and entry.number is not None for phrase, entry in words.phrases[token.text])
+    return token.kind == "number" or (
+        token.kind == "word" and (token.text not in words.phrases or token.text in words.numbers)
     )
 
 
@@ -273,11 +269,7 @@ def _written(claimed: Sequence[Place], cited: Sequence[Fact], book: FactBook) ->
             ):
                 text = clean(own.value, NAME_MAX_CHARS).lower()
                 place = _place(fact, name)
-                if (
-                    fact.kind in _TOOLS
-                    and len(text) <= _LITERAL_MAX_CHARS
-                    and len(text.split()) <= _LITERAL_MAX_WORDS
-                ):
+                if name in _TOOL_NAMES.get(fact.kind, ()) and _PLAIN_NAME.fullmatch(text):
                     yield text, place
                 elif text:
                     yield from ((f"“{text}”", place), (f'"{text}"', place))

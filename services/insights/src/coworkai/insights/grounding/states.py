@@ -343,7 +343,7 @@ def _is_fallen_within(item: Item, reading: Reading) -> bool:
 
 
 def _is_of_another(item: Item, reading: Reading) -> bool:
-    """Whether a direction's part names a measure that no cited baseline is of, and has no value of its own."""
+    """Whether a direction's part names a measure that no cited baseline is of, and no value."""
     part = reading.part_of(item)
     if any(other.place is not None for other in part):
         return False

@@ -17,7 +17,7 @@ from coworkai.insights.grounding.reading import Item, Reading
 from coworkai.insights.grounding.wording import Found
 
 _OPENING_WORDS_MAX = 4
-_SUBJECT_WORDS_MAX = 1
+_SUBJECT_WORDS_MAX = 0
 _CLAUSE_WORDS_MAX = 1
 """Words that carry meaning and are not held to the facts, in an opening, in one with a subject, and in a
 later part that has some that are held to them."""
@@ -26,11 +26,15 @@ later part that has some that are held to them."""
 def support(reading: Reading) -> Iterator[Found]:
     """Parts that say something without a fact."""
     for _, group in groupby(reading.items, key=lambda item: item.sentence):
-        for number, chunk in enumerate(_chunks(list(group))):
+        sentence = list(group)
+        if all(item.place is None for item in sentence):
+            yield Found(Rule.SUPPORT, sentence[0], "a sentence without a fact")
+            continue
+        for number, chunk in enumerate(_chunks(sentence)):
             if not chunk or any(item.place is not None for item in chunk):
                 continue
             says = _advises_badly if reading.is_plan else _says_too_much
-            if says(chunk, reading, number == 0):
+            if says(chunk, number == 0):
                 yield Found(Rule.SUPPORT, chunk[0], "a part without a fact")
 
 
@@ -67,10 +71,10 @@ def _cut(chunk: list[Item]) -> Iterator[list[Item]]:
     yield chunk[at:]
 
 
-def _says_too_much(chunk: Sequence[Item], reading: Reading, opens: bool) -> bool:
+def _says_too_much(chunk: Sequence[Item], opens: bool) -> bool:
     sets = lexicon().sets
     said = [item for item in chunk if item.is_word and item.text not in sets["hollow"] and not _is_role(item)]
-    checked = [item for item in said if _is_checked(item, reading)]
+    checked = [item for item in said if _is_checked(item)]
     if opens:
         limit = _SUBJECT_WORDS_MAX if chunk[0].text in sets["subjects"] else _OPENING_WORDS_MAX
         return len(said) - len(checked) > limit
@@ -81,7 +85,7 @@ def _says_too_much(chunk: Sequence[Item], reading: Reading, opens: bool) -> bool
     return len(said) - len(checked) > (_CLAUSE_WORDS_MAX if checked else 0)
 
 
-def _advises_badly(chunk: Sequence[Item], reading: Reading, opens: bool) -> bool:
+def _advises_badly(chunk: Sequence[Item], opens: bool) -> bool:
     """Whether advice, once begun, goes on to say what is so."""
     first = chunk[0]
     if opens or any(item.entry is not None and item.entry.statuses for item in chunk):
@@ -109,10 +113,10 @@ def _is_role(item: Item) -> bool:
     return item.entry is not None and bool(item.entry.roles & {"start", "end"})
 
 
-def _is_checked(item: Item, reading: Reading) -> bool:
+def _is_checked(item: Item) -> bool:
     """Whether another rule holds the phrase to the facts."""
     entry = item.entry
-    if entry is None:
+    if entry is None or entry.negation:
         return False
     if item.text not in lexicon().sets["common"] and (entry.measures or entry.flags):
         return True
