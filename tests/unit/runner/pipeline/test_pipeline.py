@@ -24,7 +24,7 @@ from tests.unit.runner.pipeline.lakes import (
     worked,
 )
 
-from coworkai.common.control import Stage, Tenant
+from coworkai.common.control import Lane, Stage, Tenant
 from coworkai.common.errors import NotFound
 from coworkai.common.events import Source
 from coworkai.common.lake import expire, replace_partitions
@@ -265,3 +265,18 @@ def test_days_whose_bronze_has_expired_are_left_as_they_are(place: Place) -> Non
 def test_an_unknown_tenant_is_not_found(place: Place) -> None:
     with pytest.raises(NotFound, match="no such tenant"):
         place.pipeline().run("nobody")
+
+
+def test_stage_2_is_asked_for_every_day_that_is_published_and_again_after_a_run_that_died(
+    place: Place,
+) -> None:
+    two_days(place)
+    place.process()
+    assert [day.date for day in place.control.dirty(Stage.STAGE2)] == [DAY, NEXT]
+    lease = place.control.lease(TENANT, "insights", 60, Lane.INSIGHTS)
+    assert lease is not None
+    place.control.finish_stage(lease, place.control.dirty(Stage.STAGE2))
+    # As a runner leaves it that dies between a publication and the clearing of its marks.
+    place.control.mark_dirty(TENANT, Stage.STAGE1, [DAY])
+    assert place.process() == []
+    assert [day.date for day in place.control.dirty(Stage.STAGE2)] == [DAY]
