@@ -25,7 +25,7 @@ from typing import Any, Self
 import uvicorn
 
 COUNTED_TOKENS = 42
-INPUT_TOKENS, OUTPUT_TOKENS, THINKING_TOKENS = 120, 30, 12
+INPUT_TOKENS, OUTPUT_TOKENS, THINKING_TOKENS, CACHED_TOKENS = 120, 30, 12, 64
 MODEL_VERSION = "workhorse-001"
 PIECES = 5
 """How many a streamed answer comes in."""
@@ -250,7 +250,11 @@ def _pieces(asked: Asked, text: str, ending: Ending) -> Iterator[dict[str, Any]]
 
 
 def _gemini(text: str, ending: Ending) -> dict[str, Any]:
-    usage = {"promptTokenCount": INPUT_TOKENS, "totalTokenCount": INPUT_TOKENS}
+    usage = {
+        "promptTokenCount": INPUT_TOKENS,
+        "cachedContentTokenCount": CACHED_TOKENS,
+        "totalTokenCount": INPUT_TOKENS,
+    }
     if ending is Ending.PROMPT_BLOCK:
         return {"promptFeedback": {"blockReason": "PROHIBITED_CONTENT"}, "usageMetadata": usage}
     words = {Ending.STOP: "STOP", Ending.LENGTH: "MAX_TOKENS", Ending.SAFETY: "SAFETY"}
@@ -270,9 +274,13 @@ def _chat_finish(ending: Ending) -> str:
     return ending.value if ending in {Ending.STOP, Ending.LENGTH} else "content_filter"
 
 
-def _chat_usage() -> dict[str, int]:
-    total = INPUT_TOKENS + OUTPUT_TOKENS
-    return {"prompt_tokens": INPUT_TOKENS, "completion_tokens": OUTPUT_TOKENS, "total_tokens": total}
+def _chat_usage() -> dict[str, Any]:
+    return {
+        "prompt_tokens": INPUT_TOKENS,
+        "prompt_tokens_details": {"cached_tokens": CACHED_TOKENS},
+        "completion_tokens": OUTPUT_TOKENS,
+        "total_tokens": INPUT_TOKENS + OUTPUT_TOKENS,
+    }
 
 
 def _chunk(choices: list[dict[str, Any]]) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from typing import TypeVar
 import pytest
 from google.oauth2.credentials import Credentials
 from tests.doubles.vertex import (
+    CACHED_TOKENS,
     COUNTED_TOKENS,
     INPUT_TOKENS,
     MODEL_VERSION,
@@ -180,6 +181,7 @@ def test_an_answer_comes_with_its_tokens_and_with_what_ended_it(kind: Kind, doub
     assert completion.finish_reason.lower() == "stop"
     assert completion.model == MODEL_VERSION
     assert (completion.usage.input_tokens, completion.usage.output_tokens) == (INPUT_TOKENS, OUTPUT_TOKENS)
+    assert completion.usage.cached_tokens == CACHED_TOKENS
     assert completion.usage.attempts == 1
 
 

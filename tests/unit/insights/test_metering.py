@@ -75,11 +75,16 @@ ESTIMATE = PROMPT.estimated_tokens() + 1_000
 Do = Callable[[Again], Awaitable[Completion[Answer]]]
 
 
-def answered(input_tokens: int | None = 100, output_tokens: int | None = 50, attempts: int = 1) -> Do:
+def answered(
+    input_tokens: int | None = 100,
+    output_tokens: int | None = 50,
+    attempts: int = 1,
+    cached_tokens: int | None = 30,
+) -> Do:
     async def do(again: Again) -> Completion[Answer]:
         for _ in range(attempts - 1):
             await again()
-        usage = Usage(attempts, 1.5, input_tokens, output_tokens)
+        usage = Usage(attempts, 1.5, input_tokens, output_tokens, cached_tokens)
         return Completion(Answer(text=SECRET), SECRET, "STOP", "m-001", usage)
 
     return do
@@ -162,6 +167,7 @@ def test_an_answered_call_is_recorded_with_what_it_took_and_cost(bench: Bench) -
         brief_id="b" * 32,
         input_tokens=100,
         output_tokens=50,
+        cached_tokens=30,
         attempts=1,
         waited_s=row.waited_s,
         latency_s=1.5,
@@ -355,6 +361,7 @@ def test_a_call_is_a_span_of_the_genai_conventions(bench: Bench, spans: InMemory
         "gen_ai.response.model": "m-001",
         "gen_ai.response.finish_reasons": ("STOP",),
         "gen_ai.usage.input_tokens": 100,
+        "gen_ai.usage.cache_read.input_tokens": 30,
         "gen_ai.usage.output_tokens": 50,
     }
 

@@ -19,7 +19,7 @@ import asyncio
 import random
 import re
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Generic, Protocol, TypeVar
@@ -122,12 +122,14 @@ class Prompt(Generic[A]):
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What a call took. Token counts are the provider's (thinking is output), None where it gave none."""
+    """What a call took. Token counts are the provider's (thinking is output), None where it gave none;
+    `cached_tokens` of the input came from its cache."""
 
     attempts: int = 1
     latency_s: float = 0
     input_tokens: int | None = None
     output_tokens: int | None = None
+    cached_tokens: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -286,6 +288,7 @@ class Reply:
     model: str
     input_tokens: int | None = None
     output_tokens: int | None = None
+    cached_tokens: int | None = None
 
 
 class Adapter(Protocol):
@@ -363,14 +366,18 @@ class BoundedModel:
 
 def _usage(attempts: int, started: float, replies: list[Reply]) -> Usage:
     """What the attempts of a call came to; replies that were no use cost as much as the others."""
-    inputs = [reply.input_tokens for reply in replies if reply.input_tokens is not None]
-    outputs = [reply.output_tokens for reply in replies if reply.output_tokens is not None]
     return Usage(
         attempts,
         time.monotonic() - started,
-        sum(inputs) if inputs else None,
-        sum(outputs) if outputs else None,
+        _sum(reply.input_tokens for reply in replies),
+        _sum(reply.output_tokens for reply in replies),
+        _sum(reply.cached_tokens for reply in replies),
     )
+
+
+def _sum(counts: Iterable[int | None]) -> int | None:
+    known = [count for count in counts if count is not None]
+    return sum(known) if known else None
 
 
 def _read(reply: Reply, answer: type[A]) -> A:

@@ -238,6 +238,7 @@ class _MeteredCalls:
             brief_id=self.brief_id,
             input_tokens=usage.input_tokens,
             output_tokens=usage.output_tokens,
+            cached_tokens=usage.cached_tokens,
             attempts=usage.attempts,
             waited_s=call.waited_s,
             latency_s=usage.latency_s,
@@ -322,5 +323,7 @@ def _describe(completion: Completion[A]) -> None:
     span.set_attribute("gen_ai.response.finish_reasons", [completion.finish_reason])
     if completion.usage.input_tokens is not None:
         span.set_attribute("gen_ai.usage.input_tokens", completion.usage.input_tokens)
+    if completion.usage.cached_tokens is not None:
+        span.set_attribute("gen_ai.usage.cache_read.input_tokens", completion.usage.cached_tokens)
     if completion.usage.output_tokens is not None:
         span.set_attribute("gen_ai.usage.output_tokens", completion.usage.output_tokens)

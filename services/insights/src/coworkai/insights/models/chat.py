@@ -16,6 +16,7 @@ def reply_of(completion: object, model: str) -> Reply:
         case {"choices": [{"message": {**message}, **choice}, *_], **rest}:
             finish_reason, usage = choice.get("finish_reason"), rest.get("usage")
             counts = usage if isinstance(usage, dict) else {}
+            details = counts.get("prompt_tokens_details")
             return Reply(
                 text=str(message.get("content") or ""),
                 finish=Finish.BLOCKED if message.get("refusal") else finish_of(finish_reason),
@@ -23,6 +24,7 @@ def reply_of(completion: object, model: str) -> Reply:
                 model=str(rest.get("model") or model),
                 input_tokens=_count(counts.get("prompt_tokens")),
                 output_tokens=_count(counts.get("completion_tokens")),
+                cached_tokens=_count(details.get("cached_tokens")) if isinstance(details, dict) else None,
             )
     raise Malformed("the server's reply is no chat completion")
 

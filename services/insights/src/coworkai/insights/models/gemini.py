@@ -115,6 +115,7 @@ def _reply(pieces: Sequence[types.GenerateContentResponse], model: str) -> Reply
         model=next((piece.model_version for piece in pieces if piece.model_version), model),
         input_tokens=None if usage is None else usage.prompt_token_count,
         output_tokens=output,
+        cached_tokens=None if usage is None else usage.cached_content_token_count,
     )
 
 

@@ -107,10 +107,13 @@ async def _streamed(pieces: AsyncIterator[ChatCompletionChunk], model: str) -> R
     is_refused = False
     input_tokens: int | None = None
     output_tokens: int | None = None
+    cached_tokens: int | None = None
     async for piece in pieces:
         model = piece.model or model
         if piece.usage is not None:
             input_tokens, output_tokens = piece.usage.prompt_tokens, piece.usage.completion_tokens
+            details = piece.usage.prompt_tokens_details
+            cached_tokens = None if details is None else details.cached_tokens
         for choice in piece.choices[:1]:
             text.append(choice.delta.content or "")
             is_refused = is_refused or bool(choice.delta.refusal)
@@ -122,6 +125,7 @@ async def _streamed(pieces: AsyncIterator[ChatCompletionChunk], model: str) -> R
         model=model,
         input_tokens=input_tokens,
         output_tokens=output_tokens,
+        cached_tokens=cached_tokens,
     )
 
 
