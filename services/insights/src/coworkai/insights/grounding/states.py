@@ -231,7 +231,9 @@ def _is_of_counts(reading: Reading) -> bool:
 
 
 def _blocker(item: Item, reading: Reading) -> Iterator[Found]:
-    negated = is_negated(item, reading)
+    part = reading.part_of(item)
+    solved = any(one.entry is not None and "done" in one.entry.statuses for one in part)
+    negated = is_negated(item, reading) or solved
     chats = [fact for fact in reading.cited if fact.kind is FactKind.CHAT]
     counts = [fact["blockers"] for fact in reading.cited if fact.kind is FactKind.CHATS]
     if chats and not negated and any(fact["status"] == Status.BLOCKER for fact in chats):

@@ -8,7 +8,7 @@ from datetime import date, datetime, timedelta
 
 from coworkai.insights.clean import plain_output
 from coworkai.insights.facts import FactKind
-from coworkai.insights.grounding.lexicon import Entry, Rule
+from coworkai.insights.grounding.lexicon import Entry, Rule, lexicon
 from coworkai.insights.grounding.reading import Item, Reading, local_date, local_hour, name_of
 
 _SIGNS = frozenset(".,;:()!?…—–-+/&")
@@ -111,21 +111,25 @@ def _is_no_count(item: Item, reading: Reading) -> bool:
 
 
 def units(reading: Reading) -> Iterator[Found]:
-    """Unit words: every value brings its own."""
+    """Unit words: every value brings its own. Advice may speak of lengths of time that no value stands by."""
     for item in reading.items:
         entry = item.entry
         if entry is None or entry.unit is None or entry.measures:
             continue
-        before = reading.word_before(item)
-        beside = before is not None and before.place is not None
-        if entry.unit != "rate" or beside:
-            if item.text == "second" and not beside:
-                continue
-            if reading.is_plan and not beside and entry.unit != "share":
-                continue
+        beside = _is_beside_value(item, reading)
+        if item.text == "second" and not beside:
+            continue
+        is_rate = entry.unit == "rate" and item.text not in {"days", "weeks"}
+        if beside or (not is_rate and (entry.unit == "share" or not reading.is_plan)):
             yield Found(Rule.UNIT, item, "a unit that is not the value's own")
-        elif item.text in {"days", "weeks"}:
-            yield Found(Rule.UNIT, item, "a length of time in own words")
+
+
+def _is_beside_value(item: Item, reading: Reading) -> bool:
+    """ "{0} minutes", "{0} in minutes", "{0} of an hour"."""
+    before = reading.word_before(item)
+    if before is not None and before.text in lexicon().sets["before_unit"]:
+        before = reading.word_before(before)
+    return before is not None and before.place is not None and before.place.is_number
 
 
 # ------------------------------------------------------------------------------------------------ days
