@@ -87,6 +87,8 @@ class _Making:
     key: tuple[str, ...] = ()
 
 
+_OFTEN_THE_SAME = frozenset({FieldUnit.FLAG, FieldUnit.STATUS, FieldUnit.COUNT})
+"""Units of few different values: one field serves many facts."""
 _MAKING: Mapping[FactKind, _Making] = MappingProxyType(
     {
         FactKind.DAY: _Making(GOLD_ACCOUNTING.id),
@@ -140,16 +142,18 @@ class _Maker:
     """Facts of one kind, from rows that are sorted by worker; asked worker by worker, in that order."""
 
     def __init__(self, kind: FactKind, rows: pl.DataFrame, frames: GoldFrames) -> None:
+        making, fields = _MAKING[kind], FIELDS[kind]
+        needed = {"user_id", "date", *making.rest, *making.key, *fields}
+        rows = rows.select(name for name in rows.columns if name in needed)
         place = {name: n for n, name in enumerate(rows.columns)}
-        making = _MAKING[kind]
-        self._kind = kind
+        self._kind, self._prefix = kind, kind.value
         self._date = place["date"]
         self._rest = [place[name] for name in making.rest]
         self._key = [(name, place[name]) for name in making.key]
         self._measure = place.get("measure")
-        self._fields = [
-            (name, unit, place[name], Field(None, unit or FieldUnit.COUNT))
-            for name, unit in FIELDS[kind].items()
+        self._fields: list[tuple[str, FieldUnit | None, int, dict[Any, Field] | None]] = [
+            (name, unit, place[name], {} if unit in _OFTEN_THE_SAME else None)
+            for name, unit in fields.items()
             if name != "date"
         ]
         self._days = {on: _day(making.source, on, frames) for on in rows["date"].unique()}
@@ -160,13 +164,14 @@ class _Maker:
         """Add the worker's facts of this kind."""
         if self._next is None or self._next[0] != user_id:
             return
+        before = f"{self._prefix}:{fact_part(user_id)}:"
         for row in self._next[1]:
             day = self._days[row[self._date]]
             key: dict[str, str | int] = {"user_id": user_id, "date": day.iso}
             for name, place in self._key:
                 key[name] = row[place]
-            measure = self._kind.value if self._measure is None else row[self._measure]
-            name = self._id(user_id, day, row, key)
+            measure = self._prefix if self._measure is None else row[self._measure]
+            name = self._id(before, day, row, key)
             facts[name] = Fact(
                 name,
                 self._kind,
@@ -182,21 +187,24 @@ class _Maker:
 
     def _values(self, row: tuple[Any, ...], day: _Day, own: FieldUnit) -> dict[str, Field]:
         fields: dict[str, Field] = {}
-        for name, unit, place, null in self._fields:
+        for name, unit, place, seen in self._fields:
             value = row[place]
-            fields[name] = null if value is None and unit is not None else Field(value, unit or own)
+            if seen is None:
+                fields[name] = Field(value, unit or own)
+            else:
+                known = seen.get(value)
+                if known is None:
+                    known = seen[value] = Field(value, unit or own)
+                fields[name] = known
         fields["date"] = day.field
         return fields
 
-    def _id(self, user_id: str, day: _Day, row: tuple[Any, ...], key: Mapping[str, str | int]) -> str:
+    def _id(self, before: str, day: _Day, row: tuple[Any, ...], key: Mapping[str, str | int]) -> str:
         if self._kind is FactKind.BLOCK:
             return str(key["workblock_id"])
         if self._kind is FactKind.SLICE:
             return slice_fact_id(str(key["workblock_id"]), int(key["sequence"]))
-        name = f"{self._kind}:{fact_part(user_id)}:{day.iso}"
-        for place in self._rest:
-            name += f":{fact_part(str(row[place]))}"
-        return name
+        return ":".join([before + day.iso, *(fact_part(str(row[place])) for place in self._rest)])
 
 
 def _day(source: str, on: date, frames: GoldFrames) -> _Day:

@@ -113,8 +113,8 @@ def fact_rows(
 
     Of the primary day: its measures and how they compare with the worker's own past, workblocks, pauses,
     focus blocks, longest slices, top usage, manifests, own messages and their themes, what arrived. Of
-    earlier days: the headline measures, the longest workblock and focus block, manifests, messages that name
-    a blocker, what arrived.
+    earlier days: the headline measures, the longest workblock and focus block, goals and targets, messages that
+    name a blocker, what arrived.
     """
     words = words or chat_words()
     window = pl.col("date").is_between(start, primary)
@@ -142,7 +142,7 @@ def fact_rows(
         FactKind.USAGE: _ordered(usage, "kind", "rank"),
         FactKind.GOAL: _ordered(_goals(manifests, rules.declared), "n"),
         FactKind.TARGET: _ordered(_targets(manifests, rules.declared), "n"),
-        FactKind.AREA: _ordered(_listed(manifests, "focus_areas", rules.declared), "n"),
+        FactKind.AREA: _ordered(_listed(manifests.filter(today), "focus_areas", rules.declared), "n"),
         FactKind.CHATS: _ordered(_chats(chat)),
         FactKind.CHAT: _ordered(_messages(chat, primary, rules), "occurred_at", "event_id"),
         FactKind.THEME: _ordered(themed, "n"),
@@ -199,10 +199,11 @@ def _pauses(blocks: pl.DataFrame) -> pl.DataFrame:
 
 
 def _longest_slices(slices: pl.DataFrame, limit: int) -> pl.DataFrame:
+    # Few remain to be sorted.
+    shortest = pl.col("duration_s").top_k(limit).min().over("user_id")
     return (
-        slices.sort(
-            "user_id", "duration_s", "workblock_id", "sequence", descending=[False, True, False, False]
-        )
+        slices.filter(pl.col("duration_s") >= shortest)
+        .sort("user_id", "duration_s", "workblock_id", "sequence", descending=[False, True, False, False])
         .with_columns(place=pl.int_range(1, pl.len() + 1).over("user_id"))
         .filter(pl.col("place") <= limit)
         .select(
