@@ -351,8 +351,6 @@ def manifests_only_day() -> FactBook:
     return book_of(
         [
             kpi("goals_declared", 2.0),
-            kpi("goals_done", None),
-            kpi("active_s", None),
             goal(1, "Prepare the workshop", Status.UNREPORTED),
             goal(2, "Call the supplier", Status.UNREPORTED),
             target(1, "Calls", 5.0, None),

@@ -113,8 +113,8 @@ def fact_rows(
 
     Of the primary day: its measures and how they compare with the worker's own past, workblocks, pauses,
     focus blocks, longest slices, top usage, manifests, own messages and their themes, what arrived. Of
-    earlier days: the headline measures, the longest workblock and focus block, goals and targets, messages that
-    name a blocker, what arrived.
+    earlier days: the headline measures, the longest workblock and focus block, goals and targets, messages
+    that name a blocker, what arrived.
     """
     words = words or chat_words()
     window = pl.col("date").is_between(start, primary)
