@@ -104,9 +104,9 @@ def kind(request: pytest.FixtureRequest) -> Iterator[Kind]:
             async def run() -> None:
                 name = f"limits-{next(_names)}"
                 limiter = UpstashLimiter(
-                    double.url, upstash.TOKEN, total, window_s=1, name=name, timeout_s=0.1
+                    double.url, upstash.TOKEN, total, window_s=2, name=name, timeout_s=0.5
                 )
-                await scenario_on(limiter, 1, scenario)
+                await scenario_on(limiter, 2, scenario)
                 assert not limiter.is_out
 
             asyncio.run(run())
@@ -139,8 +139,9 @@ def test_no_window_holds_more_than_the_limits_and_none_much_less_while_work_wait
         found = extremes(subject.calls, subject.window_s, start_s, end_s)
         assert found.most_requests <= total.requests
         assert found.most_tokens <= total.tokens
-        # A call is up to a twenty-fifth of the limit: a window may lack one or two at its ends.
-        least = 0.75 if kind.is_real else 0.85
+        # A call is up to a twenty-fifth of the limit, and a window may lack one or two at its ends; of a window
+        # in real time, a fifth is kept for the time that an answer may take.
+        least = 0.6 if kind.is_real else 0.85
         assert found.fewest_tokens >= least * total.tokens or found.fewest_requests >= least * total.requests
         for tenant_id, limits in of_tenant.items():
             own = [call for call in subject.calls if call.tenant_id == tenant_id]
@@ -163,7 +164,7 @@ def test_tokens_of_the_fullest_window_are_within_the_limit_to_the_last_one(kind:
         await asyncio.gather(*(works(100 + 13 * worker) for worker in range(10)))
         found = extremes(subject.calls, subject.window_s, start_s, end_s)
         assert found.most_tokens <= total.tokens
-        assert found.fewest_tokens >= (0.8 if kind.is_real else 0.9) * total.tokens
+        assert found.fewest_tokens >= (0.6 if kind.is_real else 0.9) * total.tokens
 
     kind.run(total, scenario)
 
@@ -192,7 +193,7 @@ def test_what_was_never_settled_counts_until_its_window_has_passed(kind: Kind) -
         denied = await subject.denied(1_000)
         assert denied.retry_after_s >= 0.95 * subject.window_s
         waited = await subject.since(subject.take(1_000))
-        assert 0.95 <= waited <= (1.5 if kind.is_real else 1.01)
+        assert 0.95 <= waited <= (1.7 if kind.is_real else 1.01)
 
     kind.run(Limits(1_000, 1_000), scenario)
 
@@ -201,7 +202,7 @@ def test_settling_below_the_estimate_frees_the_rest_at_once(kind: Kind) -> None:
     async def scenario(subject: Subject) -> None:
         reservation = await subject.take(1_000)
         await subject.admission.settle(reservation, 100)
-        assert await subject.since(subject.take(900)) < 0.3
+        assert await subject.since(subject.take(900)) < 0.6
         assert (await subject.denied(100)).retry_after_s > 0.5 * subject.window_s
 
     kind.run(Limits(1_000, 1_000), scenario)
@@ -295,7 +296,7 @@ def test_a_large_call_is_not_overtaken_for_ever(kind: Kind) -> None:
 
         small = asyncio.ensure_future(small_ones())
         await subject.take(100, "acme")
-        assert await subject.since(subject.take(900, "globex")) <= 1.5
+        assert await subject.since(subject.take(900, "globex")) <= 2
         small.cancel()
         await asyncio.gather(small, return_exceptions=True)
 
