@@ -17,7 +17,7 @@ from coworkai.common.clock import Clock, utc_now
 from coworkai.common.control import Control, DirtyDay, Stage, Tenant
 from coworkai.common.events import Source
 from coworkai.common.lake import TOUCHED, Lake, scan
-from coworkai.common.outputs import Frames, stage_of
+from coworkai.common.outputs import TABLES, Frames, stage_of
 from coworkai.common.published import Published, published, read_published
 from coworkai.common.tables import (
     BRONZE_ACTIVITIES,
@@ -25,8 +25,6 @@ from coworkai.common.tables import (
     OPS_FAILURES,
     OPS_RUNS,
     SILVER_TIMELINE,
-    TABLES,
-    Layer,
     Table,
 )
 from coworkai.runner.dispatch import Dispatcher
@@ -35,6 +33,8 @@ from coworkai.runner.stages import TenantRules
 
 DAY = date(2024, 1, 8)
 NEXT = DAY + timedelta(days=1)
+RUNNERS_TABLES = (*TABLES[Stage.SILVER], *TABLES[Stage.STAGE1])
+"""What the runner writes."""
 NOW = datetime(2024, 1, 20, 12, tzinfo=UTC)
 
 
@@ -137,11 +137,7 @@ class Place:
 
     def tables(self) -> dict[str, pl.DataFrame]:
         """Every published Silver and Gold table, run ids included."""
-        return {
-            table.id: self.read(table)
-            for table in TABLES.values()
-            if table.layer in {Layer.SILVER, Layer.GOLD}
-        }
+        return {table.id: self.read(table) for table in RUNNERS_TABLES}
 
     def artifacts(self) -> dict[str, bytes]:
         """Artefacts of what is published: stale batch folders left out."""
