@@ -139,8 +139,8 @@ def test_no_window_holds_more_than_the_limits_and_none_much_less_while_work_wait
         found = extremes(subject.calls, subject.window_s, start_s, end_s)
         assert found.most_requests <= total.requests
         assert found.most_tokens <= total.tokens
-        # A call is up to a twenty-fifth of the limit, and a window may lack one or two at its ends; of a window
-        # in real time, a fifth is kept for the time that an answer may take.
+        # A call is up to a twenty-fifth of the limit, and a window may lack one or two at its ends. In real
+        # time, a fifth of the window is kept for the time that an answer may take.
         least = 0.6 if kind.is_real else 0.85
         assert found.fewest_tokens >= least * total.tokens or found.fewest_requests >= least * total.requests
         for tenant_id, limits in of_tenant.items():
