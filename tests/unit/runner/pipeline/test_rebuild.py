@@ -94,3 +94,14 @@ def test_rebuilt_days_are_found_by_their_runs(place: Place) -> None:
     rebuild(place.pipeline(), TENANT, DAY, NEXT)
     assert set(place.published(Stage.STAGE1).run_ids) == {DAY, NEXT}
     assert place.read(GOLD_WORKBLOCKS).height == 4
+
+
+def test_a_rebuild_that_dies_between_publishing_and_reopening_has_its_briefs_looked_at_later(
+    place: Place,
+) -> None:
+    two_days(place)
+    place.process()
+    rebuild(place.pipeline(), TENANT, DAY, NEXT)
+    planned = place.control.planned(Stage.STAGE2, TENANT)
+    assert [day for day, _ in planned] == [DAY, NEXT]
+    assert all(due_at > place.clock.now for _, due_at in planned)

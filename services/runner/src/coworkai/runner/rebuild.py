@@ -22,6 +22,8 @@ from coworkai.runner.bronze import INPUTS, PinnedBronze
 from coworkai.runner.pipeline import Pipeline, Publication
 
 MAX_DAYS = 3_660
+RELOOK = timedelta(hours=1)
+"""How long after a rebuild began briefs are looked at again, whatever became of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +70,9 @@ def rebuild(
         if beside is None:
             pipeline.control.mark_dirty(tenant_id, Stage.STAGE2, changed)
 
+    if beside is None:
+        # Should this process die between publishing and reopening, briefs are looked at all the same.
+        pipeline.control.plan(tenant_id, Stage.STAGE2, days, pipeline.clock() + RELOOK)
     label = as_of.isoformat() if isinstance(as_of, datetime) else None if as_of is None else str(as_of)
     with HeldLease(pipeline.control, lease, pipeline.config.lease_ttl_s) as held:
         silver = target.silver(held, tenant, bronze, days, as_of=label)
