@@ -43,6 +43,7 @@ _RULES: tuple[Callable[[Reading], Iterator[wording.Found]], ...] = (
     values.roles,
     values.pairs,
     values.spans,
+    values.twice,
     values.wholes,
     states.statuses,
     states.unstated,

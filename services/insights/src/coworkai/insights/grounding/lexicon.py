@@ -74,6 +74,8 @@ class Entry:
     flags: frozenset[str] = _NONE
     roles: frozenset[str] = _NONE
     direction: int | None = None
+    turns: int | None = None
+    """The direction that a word gives to what is usual, where that follows."""
     usual: bool = False
     superlative: str | None = None
     rank: int | None = None
@@ -185,6 +187,8 @@ def _sections(wording: Mapping[str, Any]) -> Iterator[tuple[list[str], Entry]]:
     signs = {"up": 1, "down": -1, "same": 0}
     for name, phrases in wording["direction"].items():
         yield phrases, Entry(direction=signs[name])
+    for name, phrases in wording["direction_before_usual"].items():
+        yield phrases, Entry(turns=signs[name])
     yield wording["usual"]["words"], Entry(usual=True)
     for name, phrases in wording["status"].items():
         yield phrases, Entry(statuses=frozenset({name}))

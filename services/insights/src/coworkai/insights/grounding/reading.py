@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from functools import cached_property
 from zoneinfo import ZoneInfo
@@ -49,6 +49,8 @@ _PLANS = frozenset({StatementKind.NEXT_STEP, StatementKind.RECOMMENDATION})
 _TOOL_NAMES = {FactKind.USAGE: ("name",), FactKind.FOCUS: ("app",), FactKind.SLICE: ("app",)}
 """Fields that are apps and addresses. What is typed may be written out in quotation marks only."""
 _PLAIN_NAME = re.compile(r"[\w.+#-]{1,40}(?: [\w.+#-]{1,20}){0,2}")
+_TURNS = frozenset({"up", "down"})
+_USUAL_WITHIN = 4
 _QUOTES = frozenset('“"')
 _NAMED_BY = {FactKind.FOCUS: "app", FactKind.SLICE: "app"}
 
@@ -158,8 +160,31 @@ def read(statement: Statement, book: FactBook) -> Reading:
     claimed = [_place(book[claim.fact_id], claim.field) for claim in statement.claims]
     facts = tuple(dict.fromkeys(claim.fact_id for claim in statement.claims))
     cited = [book[fact_id] for fact_id in facts]
-    tokens = _tokens(statement.text_template, claimed, cited, book)
-    return Reading(statement, book, tokens, tuple(cited))
+    items = _tokens(statement.text_template, claimed, cited, book)
+    for item in items:
+        if item.entry is not None and (item.entry.turns is not None or item.text in _TURNS):
+            item.entry = _turned(item, item.entry, items)
+    return Reading(statement, book, items, tuple(cited))
+
+
+def _turned(item: Item, entry: Entry, items: Sequence[Item]) -> Entry:
+    """The entry of a word that is a direction in some places only: "behind your usual", "was up", "up by"."""
+    following = items[item.at + 1 : item.at + 1 + _USUAL_WITHIN]
+    if entry.turns is not None:
+        usual = next(
+            (one for one in following if one.place is not None or (one.entry and one.entry.usual)), None
+        )
+        is_turn = usual is not None and usual.place is None
+        return replace(entry, direction=entry.turns) if is_turn else entry
+    before = items[item.at - 1] if item.at else None
+    sets = lexicon().sets
+    is_turn = (
+        before is None
+        or before.place is not None
+        or before.text in sets["before_turn"]
+        or bool(following and following[0].text in sets["after_turn"])
+    )
+    return entry if is_turn else replace(entry, direction=None)
 
 
 def _place(fact: Fact, name: str) -> Place:

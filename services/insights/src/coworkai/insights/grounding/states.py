@@ -63,7 +63,7 @@ def statuses(reading: Reading) -> Iterator[Found]:
         if "blocker" in entry.statuses:
             yield from _blocker(item, reading)
             continue
-        if _is_verb(item, reading):
+        if _is_verb(item, reading) or (entry.direction is not None and not _has_target(reading)):
             continue
         if _is_of_tool(item, reading):
             continue
@@ -456,7 +456,7 @@ def superlatives(reading: Reading) -> Iterator[Found]:
         if target is None:
             if not reading.is_plan and not _is_definition(item, reading):
                 yield Found(Rule.SUPERLATIVE, item, "a superlative of nothing that is cited")
-        elif not _holds(name, target, reading.book):
+        elif not _holds(name, target, reading.book) and not _are_first(target, reading):
             yield Found(Rule.SUPERLATIVE, item, "a superlative that does not hold")
 
 
@@ -498,6 +498,19 @@ def _target(item: Item, reading: Reading) -> Place | None:
     if best.place is not None and best.place.fact.measure == "longest_block_s":
         return None
     return best.place
+
+
+def _are_first(place: Place, reading: Reading) -> bool:
+    """Whether several of a ranking that are named together are its first: "{0} and {1} are your top apps"."""
+    if place.fact.kind is not FactKind.USAGE:
+        return False
+    places = [one.place for one in reading.places if one.place is not None]
+    named = {
+        one.fact.fact_id: one.fact["rank"]
+        for one in places
+        if one.is_name and one.fact.kind is FactKind.USAGE and _of_one_sort(one.fact, place.fact)
+    }
+    return len(named) > 1 and set(named.values()) == set(range(1, len(named) + 1))
 
 
 def _holds(name: str, place: Place, book: FactBook) -> bool:

@@ -34,6 +34,7 @@ _COMPATIBLE: Mapping[FactKind, frozenset[FactKind]] = {
 """The kinds of fact whose name a value of a kind may be said of."""
 _OF_NAMES = frozenset({"goals_declared", "goals_done", "kpi_attainment", "chats.messages", "chats.blockers"})
 """Counts that may stand with the names of what they count."""
+_ATTACHED_WITHIN = 4
 _STARTS = frozenset({"started_at", "first_at"})
 _ENDS = frozenset({"ended_at", "last_at"})
 
@@ -188,6 +189,9 @@ def _role_words(items: Iterable[Item], role: str, reach: int) -> bool:
 
 
 def _is_target(item: Item, reading: Reading) -> bool:
+    if reading.is_plan:
+        before = reading.word_before(item)
+        return before is None or before.text not in {"from", "reached", "at"}
     after = takewhile(lambda other: other.text not in {"to", "up to"}, reading.after(item))
     return _role_words(reading.before(item), "target", 5) or _role_words(after, "target", 4)
 
@@ -335,7 +339,9 @@ def _attached(item: Item, reading: Reading, names: Sequence[Item], values: Seque
         if name.at > item.at:
             if any(one.text in lexicon().sets["prepositions"] for one in between):
                 return name
-        elif len(between) <= 4:
+        elif len(between) <= _ATTACHED_WITHIN and not any(
+            one.entry and one.entry.statuses for one in between
+        ):
             return name
     return None
 
@@ -415,6 +421,19 @@ def _is_gap(first: Place, second: Place) -> bool:
         and second.field in _ENDS
         and first.fact.kind in {FactKind.DAY, FactKind.CHATS}
     )
+
+
+# ------------------------------------------------------------------------------------------------ twice
+def twice(reading: Reading) -> Iterator[Found]:
+    """One value is not two: a sentence that has it in two places says two things of it."""
+    seen: set[tuple[int, str, str]] = set()
+    for item in reading.places:
+        if item.place is None or not item.place.is_number:
+            continue
+        value = (item.sentence, item.place.fact.fact_id, item.place.field)
+        if value in seen:
+            yield Found(Rule.PAIRING, item, "a value in two places")
+        seen.add(value)
 
 
 # ------------------------------------------------------------------------------------------------ wholes
