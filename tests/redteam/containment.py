@@ -13,7 +13,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import cast
 
+import msgspec
 from markdown_it import MarkdownIt
+from msgspec import structs
 from tests.unit.insights import books
 
 from coworkai.insights.answers import Repair, Repairs
@@ -87,7 +89,7 @@ def poisoned(injection: Injection) -> tuple[FactBook, Fact]:
     text = injection.text * injection.repeat
     if injection.where == "clipboard":
         text = f"I pasted this: {text}"
-    held = replace(fact, fields={**fact.fields, name: Field(text, fact.fields[name].unit)})
+    held = structs.replace(fact, fields={**fact.fields, name: Field(text, fact.fields[name].unit)})
     return replace(book, facts={**book.facts, fact.fact_id: held}), held
 
 
@@ -267,7 +269,7 @@ def _harmless(attack: Attack) -> Draft:
     name = _PLACES[attack.injection.where][1]
     text = clean(str(attack.held[name]), 10_000)
     harmless = ("notes " * (len(text) // 6 + 1))[: max(1, len(text))].strip()
-    held = replace(
+    held = structs.replace(
         attack.held, fields={**attack.held.fields, name: Field(harmless, attack.held.fields[name].unit)}
     )
     book = replace(attack.book, facts={**attack.book.facts, held.fact_id: held})

@@ -15,6 +15,7 @@ from typing import Literal
 
 import pytest
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
+from msgspec import structs
 from tests.unit.insights.books import (
     TENANT,
     USER,
@@ -152,7 +153,7 @@ def test_an_id_follows_from_values_and_writer_and_from_nothing_else() -> None:
     first = identified(book)
     assert len(first) == 32
     assert first == identified(rich_day())
-    newer = {key: replace(one, version=99) for key, one in book.facts.items()}
+    newer = {key: structs.replace(one, version=99) for key, one in book.facts.items()}
     assert first == identified(replace(book, facts=newer))
     turned = dict(reversed(list(book.facts.items())))
     assert first == identified(replace(book, facts=turned))
@@ -161,7 +162,7 @@ def test_an_id_follows_from_values_and_writer_and_from_nothing_else() -> None:
 def test_an_id_changes_with_a_value_a_name_the_window_and_the_writer() -> None:
     book = book_of([goal(1, "Ship it", Status.OPEN)])
     one = book[f"goal:{USER}:2026-10-27:1"]
-    done = replace(one, fields={**one.fields, "status": Field("done", one.fields["status"].unit)})
+    done = structs.replace(one, fields={**one.fields, "status": Field("done", one.fields["status"].unit)})
     ids = {
         identified(book),
         identified(replace(book, facts=by_id([done]))),

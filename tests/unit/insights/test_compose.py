@@ -8,6 +8,7 @@ from datetime import date, timedelta
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 from tests.unit.insights.books import (
     BLOCK,
     PRIMARY,
@@ -238,7 +239,7 @@ def _with_nulls(data: st.DataObject, one: Fact) -> Fact:
     may_be_null = sorted(set(one.fields) - {"date"})
     nulls = data.draw(st.sets(st.sampled_from(may_be_null), max_size=2))
     fields = {name: Field(None, f.unit) if name in nulls else f for name, f in one.fields.items()}
-    return replace(one, fields=fields)
+    return structs.replace(one, fields=fields)
 
 
 def test_the_same_facts_give_the_same_words() -> None:

@@ -9,6 +9,7 @@ from datetime import timedelta
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 from tests.unit.insights.books import rich_day
 
 from coworkai.insights.context import (
@@ -38,7 +39,7 @@ def with_messages(book: FactBook, *texts: str) -> FactBook:
     chat = book.of(FactKind.CHAT)[0]
     others = {name: fact for name, fact in book.facts.items() if fact.kind is not FactKind.CHAT}
     said = {
-        f"{chat.fact_id}{n}": replace(
+        f"{chat.fact_id}{n}": structs.replace(
             chat,
             fact_id=f"{chat.fact_id}{n}",
             fields={**chat.fields, "text": Field(text, FieldUnit.TEXT)},

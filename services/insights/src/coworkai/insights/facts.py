@@ -32,6 +32,8 @@ from datetime import date, datetime
 from enum import StrEnum
 from types import MappingProxyType
 
+import msgspec
+
 from coworkai.common.fact_ids import FactKind, fact_id, group_fact_id, kind_of, slice_fact_id
 
 __all__ = [
@@ -204,16 +206,14 @@ FIELDS: Mapping[FactKind, Mapping[str, FieldUnit | None]] = MappingProxyType(
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Field:
+class Field(msgspec.Struct, frozen=True, gc=False):
     """One value of a fact; None where it has no meaning that day, never a zero."""
 
     value: Scalar
     unit: FieldUnit
 
 
-@dataclass(frozen=True, slots=True)
-class Fact:
+class Fact(msgspec.Struct, frozen=True):
     """One Gold row (or row of a stage 1 artefact).
 
     `subject` is the worker's or group's id, `measure` the catalogue's name of what is measured or the kind,
