@@ -32,9 +32,9 @@ def run() -> list[Result]:
     return [
         Result(name, "falsehoods", sum(total.values()), "statements", at_least=300),
         Result(name, "true statements", truths, "statements", at_least=600),
-        Result(name, "recall", sum(refused.values()) / sum(total.values()), "of 1", at_least=0.99),
-        Result(name, "precision on true statements", 1 - wrongly / truths, "of 1", at_least=0.99),
-        *(Result(name, f"recall, {kind}", refused[kind] / count, "of 1") for kind, count in total.items()),
+        Result(name, "recall", 100 * sum(refused.values()) / sum(total.values()), "%", at_least=99),
+        Result(name, "precision on true statements", 100 * (1 - wrongly / truths), "%", at_least=99),
+        *(Result(name, f"recall, {kind}", 100 * refused[kind] / count, "%") for kind, count in total.items()),
         Result(name, "a statement", _cost_ms(cases), "CPU ms", at_most=0.3),
     ]
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from enum import StrEnum
 from functools import cache
@@ -185,38 +185,38 @@ def lexicon() -> Lexicon:
 
 def _sections(wording: Mapping[str, Any]) -> Iterator[tuple[list[str], Entry]]:
     signs = {"up": 1, "down": -1, "same": 0}
-    for name, phrases in wording["direction"].items():
-        yield phrases, Entry(direction=signs[name])
-    for name, phrases in wording["direction_before_usual"].items():
-        yield phrases, Entry(turns=signs[name])
-    yield wording["usual"]["words"], Entry(usual=True)
-    for name, phrases in wording["status"].items():
-        yield phrases, Entry(statuses=frozenset({name}))
-    yield wording["absence"]["missing"], Entry(absence=True)
-    for name, phrases in wording["flags"].items():
-        yield phrases, Entry(flags=frozenset({name}))
-    for name, phrases in wording["superlative"].items():
-        yield phrases, Entry(superlative=name)
-    yield wording["negation"]["words"], Entry(negation=True)
-    yield wording["negation"]["wanted"], Entry(wanted=True)
-    yield wording["negation"]["wanted_in_advice"], Entry(wanted_in_advice=True)
-    for name, phrases in wording["role"].items():
-        yield phrases, Entry(roles=frozenset({name}))
-    for name, phrases in wording["day"].items():
-        yield phrases, Entry(day=name)
-    for name, phrases in wording["part_of_day"].items():
-        yield phrases, Entry(part_of_day=name)
-    for name, phrases in wording["unit"].items():
-        yield phrases, Entry(unit=name)
-    yield [*wording["unit_inside"]["words"], *wording["usual"]["plain"], *wording["plain"]["words"]], Entry()
-    for value, phrases in wording["number"].items():
-        yield phrases, Entry(number=float(value))
-    for value, phrases in wording["rank"].items():
-        yield phrases, Entry(rank=int(value))
-    yield wording["person"]["group"], Entry(of_group=True)
+    named: dict[str, Callable[[str], Entry]] = {
+        "direction": lambda name: Entry(direction=signs[name]),
+        "direction_before_usual": lambda name: Entry(turns=signs[name]),
+        "usual": lambda name: Entry(usual=name == "words"),
+        "status": lambda name: Entry(statuses=frozenset({name})),
+        "absence": lambda name: Entry(absence=True),
+        "flags": lambda name: Entry(flags=frozenset({name})),
+        "superlative": lambda name: Entry(superlative=name),
+        "negation": _NEGATIONS.__getitem__,
+        "role": lambda name: Entry(roles=frozenset({name})),
+        "day": lambda name: Entry(day=name),
+        "part_of_day": lambda name: Entry(part_of_day=name),
+        "unit": lambda name: Entry(unit=name),
+        "unit_inside": lambda name: Entry(),
+        "plain": lambda name: Entry(),
+        "number": lambda name: Entry(number=float(name)),
+        "rank": lambda name: Entry(rank=int(name)),
+        "person": lambda name: Entry(of_group=True),
+    }
+    for section, entry in named.items():
+        for name, phrases in wording[section].items():
+            yield phrases, entry(name)
     for name, section in wording["refused"].items():
         for phrases in section.values():
             yield [form for phrase in phrases for form in _forms(phrase)], Entry(refused=Rule(name))
+
+
+_NEGATIONS = {
+    "words": Entry(negation=True),
+    "wanted": Entry(wanted=True),
+    "wanted_in_advice": Entry(wanted_in_advice=True),
+}
 
 
 def _wholes(given: Mapping[str, str]) -> dict[str, frozenset[str]]:

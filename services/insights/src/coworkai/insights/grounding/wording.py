@@ -83,6 +83,9 @@ def _unit_words(unit: object) -> list[str]:
 
 
 def _is_capital_inside(item: Item) -> bool:
+    """A capital where no sentence begins, or a word in capitals anywhere."""
+    if len(item.raw) > 2 and item.raw.isupper() and item.text not in _CAPITAL:
+        return True
     if item.opens or not any(word[:1].isupper() for word in item.raw.split()[:1]):
         return False
     entry = item.entry
