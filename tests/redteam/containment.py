@@ -13,7 +13,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import cast
 
-import msgspec
 from markdown_it import MarkdownIt
 from msgspec import structs
 from tests.unit.insights import books

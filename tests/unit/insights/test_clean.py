@@ -118,7 +118,8 @@ def test_prose_is_plain(text: str) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "see https://a.example", "see www.a.example", "mail a@b.example", "example.org", "![x](y)", "[x](y)", "`x`",
+        "see https://a.example", "see www.a.example", "mail a@b.example", "example.org", "![x](y)", "[x](y)",
+        "`x`",
         "<b>x</b>", "**x**", "# x", "javascript:x", "10.0.0.1", "a\u200bb", "&lt;b", "x | y", "two\nlines",
     ],
 )  # fmt: skip

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from coworkai.insights.brief import Statement
 from coworkai.insights.clean import is_clean
 from coworkai.insights.facts import FactBook, FieldUnit
-from coworkai.insights.grounding import measured, states, support, values, wording
+from coworkai.insights.grounding import comparisons, measured, states, support, values, wording
 from coworkai.insights.grounding.lexicon import Rule
 from coworkai.insights.grounding.reading import Reading, read
 from coworkai.insights.render import PLACE, Unrenderable, render
@@ -48,9 +48,9 @@ _RULES: tuple[Callable[[Reading], Iterator[wording.Found]], ...] = (
     states.statuses,
     states.unstated,
     states.flags,
-    states.usual,
-    states.directions,
-    states.superlatives,
+    comparisons.usual,
+    comparisons.directions,
+    comparisons.superlatives,
 )
 
 

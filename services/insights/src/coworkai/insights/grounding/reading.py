@@ -305,7 +305,7 @@ def _written(claimed: Sequence[Place], cited: Sequence[Fact], book: FactBook) ->
 
 _COUNT_WORDS = {
     2.0: "two", 3.0: "three", 4.0: "four", 5.0: "five", 6.0: "six", 7.0: "seven", 8.0: "eight", 9.0: "nine",
-    10.0: "ten", 11.0: "eleven", 12.0: "twelve", 1.0: "one",
+    10.0: "ten", 11.0: "eleven", 12.0: "twelve"
 }  # fmt: skip
 
 

@@ -246,32 +246,15 @@ def _is_in(entry: Entry, reading: Reading) -> bool:
 # ------------------------------------------------------------------------------------------------ names
 def names(reading: Reading) -> Iterator[Found]:
     """Names of the book in the writer's own words that no cited fact has."""
-    cited = {fact.fact_id for fact in reading.cited}
     own = {name for fact in reading.cited if (name := name_of(fact))}
-    text = "".join(f" {item.text} " if item.place is None else "\0" for item in reading.items).replace(
-        "  ", " "
-    )
+    text = " ".join(item.text if item.place is None else "\0" for item in reading.items)
+    text = f" {text} "
     for fact in reading.book.facts.values():
-        if fact.fact_id in cited or fact.kind in _UNNAMED:
+        if fact.kind not in _NAMED or (name := name_of(fact)) is None or name in own:
             continue
-        name = name_of(fact)
-        if name is None or name in own or f" {name} " not in text:
-            continue
-        if " " in name or (fact.kind in _TOOLS and not reading.is_plan):
+        if f" {name} " in text and (" " in name or (fact.kind is FactKind.USAGE and not reading.is_plan)):
             yield Found(Rule.NAME, reading.items[0], "a name of a fact that is not cited")
             return
 
 
-_TOOLS = frozenset({FactKind.USAGE, FactKind.FOCUS, FactKind.SLICE})
-_UNNAMED = frozenset(
-    {
-        FactKind.KPI,
-        FactKind.BASELINE,
-        FactKind.BLOCK,
-        FactKind.PAUSE,
-        FactKind.CHATS,
-        FactKind.DAY,
-        FactKind.GROUP,
-        FactKind.CHAT,
-    }
-)
+_NAMED = frozenset({FactKind.USAGE, FactKind.GOAL, FactKind.TARGET, FactKind.AREA, FactKind.THEME})
