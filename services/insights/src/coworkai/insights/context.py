@@ -98,13 +98,14 @@ def consolidate(book: FactBook, insights: Sequence[InsightRow], budget: int, tok
     components: list[Component] = []
     left, is_spent = budget, False
     for part in _parts(book, insights):
-        status, taken, reason = ComponentStatus.MISSING, 0, part.why_missing
+        status, reason = ComponentStatus.MISSING, part.why_missing
+        text, tokens = "", 0
         if part.lines:
-            taken = 0 if is_spent else _fitting(part, left, tokenizer)
-            is_spent = is_spent or taken < len(part.lines)
+            taken = 0
+            if not is_spent:
+                taken, text, tokens = _fitting(part, left, tokenizer)
+            is_spent = taken < len(part.lines)
             status, reason = _decided(part, taken)
-        text = part.text(taken) if taken else ""
-        tokens = tokenizer.count(text) if text else 0
         left -= tokens
         texts.append(text)
         components.append(Component(part.on, part.name, status, tokens, reason))
@@ -113,12 +114,15 @@ def consolidate(book: FactBook, insights: Sequence[InsightRow], budget: int, tok
     return Context(digest, markdown, budget, budget - left, tokenizer.name, tuple(components))
 
 
-def _fitting(part: _Part, left: int, tokenizer: Tokenizer) -> int:
-    """How many of the part's lines fit into so many tokens."""
-    everything = len(part.lines)
-    if tokenizer.count(part.text(everything)) <= left:
-        return everything
-    return bisect_right(range(1, everything), left, key=lambda lines: tokenizer.count(part.text(lines)))
+def _fitting(part: _Part, left: int, tokenizer: Tokenizer) -> tuple[int, str, int]:
+    """How many of the part's lines fit into so many tokens, their text, and its tokens."""
+    text = part.text(len(part.lines))
+    tokens = tokenizer.count(text)
+    if tokens <= left:
+        return len(part.lines), text, tokens
+    taken = bisect_right(range(1, len(part.lines)), left, key=lambda lines: tokenizer.count(part.text(lines)))
+    text = part.text(taken) if taken else ""
+    return taken, text, tokenizer.count(text) if text else 0
 
 
 def _decided(part: _Part, taken: int) -> tuple[ComponentStatus, str]:
@@ -176,10 +180,14 @@ def _day(
     lines = [_line(book, fact) for fact in arrived] or ["- nothing is known of this day"]
     yield _Part(on, ComponentName.ARRIVED, heading, lines)
     day = arrived[0] if arrived else None
+    usual = {fact.measure: fact for fact in facts.get(FactKind.BASELINE, ())}
     for name, kinds in _KINDS.items():
         if name is ComponentName.CHAT:
             yield from _insights(book, on, insights)
-        found = [_line(book, fact) for kind in kinds for fact in facts.get(kind, ())]
+        if name is ComponentName.MEASURES:
+            found = [_measure(book, fact, usual.get(fact.measure)) for fact in facts.get(FactKind.KPI, ())]
+        else:
+            found = [_line(book, fact) for kind in kinds for fact in facts.get(kind, ())]
         why = _why_missing(day, name, is_primary=insights is not None)
         yield _Part(on, name, f"### {name.value.capitalize()}", found, why)
 
@@ -210,29 +218,29 @@ def _why_missing(day: Fact | None, name: ComponentName, *, is_primary: bool) -> 
 
 # --------------------------------------------------------------------------------------------- lines
 def _line(book: FactBook, fact: Fact) -> str:
-    values = {
-        name: _shown(book, fact, name, field)
+    said = ", ".join(
+        f"{name.removesuffix('_s')} {text}"
         for name, field in fact.fields.items()
-        if name != "date" and field.value is not None
-    }
-    if fact.kind is FactKind.KPI:
-        return f"- {fact.measure} {values.get('value', 'without a value')}{_usual(book, fact)}"
-    said = ", ".join(f"{name.removesuffix('_s')} {value}" for name, value in values.items() if value)
+        if name != "date" and field.value is not None and (text := _shown(book, fact, name, field))
+    )
     return f"- {fact.kind.value}: {said}"
 
 
-def _usual(book: FactBook, fact: Fact) -> str:
-    """How a measure compares with the worker's own past, where there is enough of it."""
-    baseline = book.baseline(fact.measure, fact.date)
-    if baseline is None:
-        return ""
+def _measure(book: FactBook, fact: Fact, baseline: Fact | None) -> str:
+    """A measure and how it compares with the worker's own past, where there is enough of it."""
+    value = fact.fields["value"]
+    said = "without a value" if value.value is None else value_text(value, book.zone, book.primary)
+    if baseline is None or baseline["median"] is None:
+        return f"- {fact.measure} {said}"
     usual = value_text(baseline.fields["median"], book.zone, book.primary)
-    return f" (usually {usual} over {baseline['days']} days)"
+    return f"- {fact.measure} {said} (usually {usual} over {baseline['days']} days)"
 
 
 def _shown(book: FactBook, fact: Fact, name: str, field: Field) -> str:
-    if fact.kind is FactKind.CHAT and name == "text" and isinstance(field.value, str):
+    if not isinstance(field.value, str):
+        return value_text(field, book.zone, book.primary)
+    if name == "text" and fact.kind is FactKind.CHAT:
         return escaped(clean(field.value, MESSAGE_MAX_CHARS))
     text = value_text(field, book.zone, book.primary)
-    # What we wrote ourselves has nothing to escape.
-    return escaped(text) if isinstance(field.value, str) and field.unit is not FieldUnit.STATUS else text
+    # A status is a word of ours.
+    return text if field.unit is FieldUnit.STATUS else escaped(text)

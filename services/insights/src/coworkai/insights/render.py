@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from functools import lru_cache
@@ -30,6 +30,7 @@ from coworkai.insights.facts import Fact, FactBook, FactKind, Field, FieldUnit
 NAME_MAX_CHARS = 120
 TEXT_MAX_CHARS = 200
 PLACE = re.compile(r"\{(\d{1,2})\}")
+_BRACE = re.compile(r"[{}]")
 
 _TYPED_KINDS = frozenset({FactKind.GOAL, FactKind.TARGET, FactKind.AREA, FactKind.THEME, FactKind.SLICE})
 _TYPED_FIELDS = frozenset({"name", "page"})
@@ -38,7 +39,6 @@ _PLAIN_NAME = re.compile(r"[\w.+#@/:-]{1,64}")
 _TOKEN = re.compile(r"<([a-z]{2,20}):[0-9A-Za-z]{8,64}>")
 """Personal data that became a token: its kind is enough to read."""
 _QUOTES = re.compile('["“”„‟«»‹›＂]')
-_DECIMALS = {FieldUnit.BITS: 1, FieldUnit.INDEX: 2, FieldUnit.Z: 1}
 
 _SINGULAR: Mapping[str, str] = {
     "activities": "activity",
@@ -102,7 +102,7 @@ def render(statement: Statement, book: FactBook) -> str:
     Raises UnknownFact, UnknownField, NoValue, BadTemplate.
     """
     template = statement.text_template
-    if re.search(r"[{}]", PLACE.sub("", template)):
+    if _BRACE.search(PLACE.sub("", template)):
         raise BadTemplate("a template has braces that are no place")
     parts: list[str] = []
     end = 0
@@ -146,46 +146,21 @@ def value_text(field: Field, zone: str, primary: date) -> str:
     counts and declared numbers "1,250.5". Names and text are cleaned and cut at a word.
     """
     value, unit = field.value, field.unit
+    if isinstance(value, str):
+        return _text(value, unit)
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, datetime):
         return _instant(value, zone, primary)
     if isinstance(value, date):
         return _day(value)
-    if isinstance(value, str):
-        return _text(value, unit)
     if value is None or not math.isfinite(value):
         raise NoValue("a claim's field has no value")
-    return _number(value, unit)
+    return _NUMBERS.get(unit, _declared)(value)
 
 
-def _number(value: float, unit: FieldUnit) -> str:
-    match unit:
-        case FieldUnit.SECONDS:
-            return _duration(abs(value))
-        case FieldUnit.SHARE:
-            return _percent(abs(value))
-        case FieldUnit.ATTAINMENT:
-            return _percent(abs(value))
-        case FieldUnit.PER_HOUR:
-            return f"{_rate(abs(value))} an hour"
-        case FieldUnit.PER_MINUTE:
-            return f"{_rate(abs(value))} a minute"
-        case FieldUnit.COUNT:
-            return _floored(abs(value), 1)
-        case FieldUnit.DAYS:
-            days = _floored(value, 1)
-            return f"{days} day" if days == "1" else f"{days} days"
-        case FieldUnit.BITS:
-            bits = _floored(value, 1)
-            return f"{bits} bit" if bits == "1" else f"{bits} bits"
-        case FieldUnit.INDEX | FieldUnit.Z:
-            return _floored(value, _DECIMALS[unit])
-        case _:
-            return _declared(value)
-
-
-def _duration(seconds: float) -> str:
+def _duration(value: float) -> str:
+    seconds = abs(value)
     whole = math.floor(_settled(seconds))
     if whole < 60:
         return f"{whole} s" if whole else "under 1 s" if seconds else "0 min"
@@ -195,19 +170,28 @@ def _duration(seconds: float) -> str:
     return f"{hours} h {minutes} min" if minutes else f"{hours} h"
 
 
-def _percent(share: float) -> str:
+def _percent(value: float) -> str:
+    share = abs(value)
     whole = math.floor(_settled(share * 100))
     return "under 1 %" if whole == 0 < share else f"{whole:,} %"
 
 
-def _rate(value: float) -> str:
-    if 0 < value < 0.1:
-        return "under 0.1"
-    return _floored(value, 0 if value >= 10 else 1)
+def _rate(value: float, per: str) -> str:
+    rate = abs(value)
+    if 0 < rate < 0.1:
+        return f"under 0.1 {per}"
+    return f"{_floored(rate, 0 if rate >= 10 else 1)} {per}"
+
+
+def _counted(value: float, noun: str) -> str:
+    number = _floored(value, 1)
+    return f"{number} {noun}" if number == "1" else f"{number} {noun}s"
 
 
 def _floored(value: float, digits: int) -> str:
     """Towards zero to `digits` decimals at most, without trailing zeros."""
+    if isinstance(value, int):
+        return f"{value:,}"
     scale = 10**digits
     return _plain(math.trunc(_settled(value * scale)) / scale)
 
@@ -223,6 +207,21 @@ def _plain(value: float) -> str:
     return f"{Decimal(repr(value)):,f}"
 
 
+_NUMBERS: Mapping[FieldUnit, Callable[[float], str]] = {
+    FieldUnit.SECONDS: _duration,
+    FieldUnit.SHARE: _percent,
+    FieldUnit.ATTAINMENT: _percent,
+    FieldUnit.PER_HOUR: lambda value: _rate(value, "an hour"),
+    FieldUnit.PER_MINUTE: lambda value: _rate(value, "a minute"),
+    FieldUnit.COUNT: lambda value: _floored(abs(value), 1),
+    FieldUnit.DAYS: lambda value: _counted(value, "day"),
+    FieldUnit.BITS: lambda value: _counted(value, "bit"),
+    FieldUnit.INDEX: lambda value: _floored(value, 2),
+    FieldUnit.Z: lambda value: _floored(value, 1),
+}
+"""How a number of a unit is written; as it was declared where none is named."""
+
+
 def _settled(value: float) -> float:
     """Without the last bits that arithmetic leaves: 0.29 x 100 is 29."""
     return round(value, 6)
@@ -235,20 +234,22 @@ def _zone(name: str) -> ZoneInfo:
 
 def _instant(value: datetime, zone: str, primary: date) -> str:
     local = value.astimezone(_zone(zone))
-    clock = f"{local:%H:%M}"
-    if local.date() == primary:
+    on, clock = local.date(), f"{local.hour:02}:{local.minute:02}"
+    if on == primary:
         return clock
-    if local.date() == primary + timedelta(days=1) and clock == "00:00":
+    if on == primary + timedelta(days=1) and clock == "00:00":
         return "midnight"
-    return f"{clock} on {_day(local.date())}"
+    return f"{clock} on {_day(on)}"
 
 
+@lru_cache(maxsize=1024)
 def _day(value: date) -> str:
     return f"{value:%a} {value.day} {value:%b}"
 
 
 def _text(value: str, unit: FieldUnit) -> str:
-    value = _TOKEN.sub(r"<\1>", value)
+    if "<" in value:
+        value = _TOKEN.sub(r"<\1>", value)
     text = clean(value, TEXT_MAX_CHARS if unit is FieldUnit.TEXT else NAME_MAX_CHARS)
     if not text:
         raise NoValue("a claim's text has no visible character")
