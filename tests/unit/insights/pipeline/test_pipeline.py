@@ -11,6 +11,7 @@ from tests.unit.runner.pipeline.lakes import DAY, worked
 from coworkai.common.control import Stage
 from coworkai.common.events import Source
 from coworkai.common.tables import GOLD_BRIEFS, GOLD_INSIGHTS, GOLD_TOKEN_CONTEXTS
+from coworkai.insights.markdown import escaped
 
 
 def test_every_worker_of_a_day_gets_a_brief_that_names_its_evidence(desk: Desk) -> None:
@@ -50,6 +51,42 @@ def test_a_day_that_changes_gets_a_new_version_and_keeps_the_old_one(desk: Desk)
     assert desk.brief("bo").brief_id != old.brief_id
     kept = desk.read(GOLD_BRIEFS).filter(subject_id="bo", date=DAY, version=1)
     assert kept["brief_id"].to_list() == [old.brief_id]
+
+
+def test_a_context_has_the_insights_of_earlier_days_whether_days_come_at_once_or_one_by_one(
+    desk: Desk,
+) -> None:
+    a_week(desk.place)
+    desk.place.process()
+    days = [DAY - timedelta(days=n) for n in (2, 1, 0)]
+    for day in days:
+        desk.write_one("ana", day)
+    desk.pipeline().run(TENANT)
+    for user in ("ana", "bo"):
+        (components,) = desk.read(GOLD_TOKEN_CONTEXTS).filter(date=DAY, user_id=user)["components"]
+        told_of = {
+            (entry["date"], entry["component"]) for entry in components if entry["status"] == "included"
+        }
+        assert {(day, "workblock_insights") for day in days} <= told_of
+        assert (DAY, "chat_insights") in told_of
+        told = desk.read(GOLD_INSIGHTS).filter(user_id=user, date=days[0])["text"]
+        (markdown,) = [
+            text.decode()
+            for path, text in desk.artifacts().items()
+            if f"context_consolidated/user_{user}/primary_date={DAY}/" in path and path.endswith(".md")
+        ]
+        assert all(f"- {escaped(text)}\n" in markdown for text in told)
+
+
+def test_artefacts_that_are_written_again_have_the_context_of_their_brief(desk: Desk) -> None:
+    a_week(desk.place)
+    desk.write()
+    before = desk.artifacts()
+    for path in before:
+        desk.place.store.delete([path])
+    desk.place.control.mark_dirty(TENANT, Stage.STAGE2, [DAY - timedelta(days=n) for n in range(3)])
+    assert desk.pipeline().run(TENANT) == []
+    assert desk.artifacts() == before
 
 
 def test_a_late_change_reaches_the_briefs_of_the_following_window(desk: Desk) -> None:

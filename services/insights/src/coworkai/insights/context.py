@@ -4,8 +4,9 @@
      │       each: included │ truncated │ skipped: the budget is spent │ missing: there is none
      └─▶ the day before, and so on to the start of the window
 
-Domain, section 5. Made of the facts of a book and the insights drawn from them, nothing else, so the same
-book has the same context. Text that came with telemetry is cleaned, cut and escaped as everywhere in a brief.
+Domain, section 5. Made of the facts of a book, the insights drawn from them, and those of the earlier days
+as they were published, nothing else, so the same of these have the same context. Text that came with
+telemetry is cleaned, cut and escaped as everywhere in a brief.
 
 Invariant: the tokens of the components add up to those of the whole, and never to more than the budget.
 """
@@ -18,6 +19,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from enum import StrEnum
+from types import MappingProxyType
 
 from coworkai.insights.clean import clean
 from coworkai.insights.facts import Fact, FactBook, FactKind, Field, FieldUnit
@@ -77,6 +79,19 @@ class Context:
 
 
 @dataclass(frozen=True, slots=True)
+class Told:
+    """An insight of a day, written out as that day's own brief has it."""
+
+    kind: InsightKind
+    text: str
+
+
+def told(book: FactBook, insights: Sequence[InsightRow]) -> list[Told]:
+    """Insights of the book's primary day, written out. Raises as `render`."""
+    return [Told(row.kind, render(row.statement, book)) for row in insights]
+
+
+@dataclass(frozen=True, slots=True)
 class _Part:
     """A component before it is decided on: its lines, or why there are none."""
 
@@ -92,12 +107,22 @@ class _Part:
         )
 
 
-def consolidate(book: FactBook, insights: Sequence[InsightRow], budget: int, tokenizer: Tokenizer) -> Context:
+Earlier = Mapping[date, Sequence[Told]]
+"""Insights of the days before the primary one, by day; none of a day that has none."""
+
+
+def consolidate(
+    book: FactBook,
+    insights: Sequence[InsightRow],
+    budget: int,
+    tokenizer: Tokenizer,
+    earlier: Earlier = MappingProxyType({}),
+) -> Context:
     """The context of the book's window. `insights` are the primary day's. Raises as `render`."""
     texts: list[str] = []
     components: list[Component] = []
     left, is_spent = budget, False
-    for part in _parts(book, insights):
+    for part in _parts(book, {**earlier, book.primary: told(book, insights)}):
         status, reason = ComponentStatus.MISSING, part.why_missing
         text, tokens = "", 0
         if part.lines:
@@ -134,7 +159,7 @@ def _decided(part: _Part, taken: int) -> tuple[ComponentStatus, str]:
 
 
 # --------------------------------------------------------------------------------------------- components
-def _parts(book: FactBook, insights: Sequence[InsightRow]) -> Iterator[_Part]:
+def _parts(book: FactBook, insights: Earlier) -> Iterator[_Part]:
     subject = escaped(clean(book.subject, _SUBJECT_MAX_CHARS))
     title = f"# {book.start.isoformat()} to {book.primary.isoformat()}: {subject}"
     yield _Part(book.primary, ComponentName.HEADING, "", [title, f"Times are {book.zone}."])
@@ -143,7 +168,7 @@ def _parts(book: FactBook, insights: Sequence[InsightRow]) -> Iterator[_Part]:
         by_day.setdefault(fact.date, {}).setdefault(fact.kind, []).append(fact)
     for n in range((book.primary - book.start).days + 1):
         on = book.primary - timedelta(days=n)
-        yield from _day(book, on, by_day.get(on, {}), insights if on == book.primary else None)
+        yield from _day(book, on, by_day.get(on, {}), insights.get(on, ()))
 
 
 _KINDS: Mapping[ComponentName, tuple[FactKind, ...]] = {
@@ -173,7 +198,7 @@ def _day(
     book: FactBook,
     on: date,
     facts: Mapping[FactKind, Sequence[Fact]],
-    insights: Sequence[InsightRow] | None,
+    insights: Sequence[Told],
 ) -> Iterator[_Part]:
     arrived = facts.get(FactKind.DAY, ())
     heading = f"## {on.isoformat()}"
@@ -188,19 +213,18 @@ def _day(
             found = [_measure(book, fact, usual.get(fact.measure)) for fact in facts.get(FactKind.KPI, ())]
         else:
             found = [_line(book, fact) for kind in kinds for fact in facts.get(kind, ())]
-        why = _why_missing(day, name, is_primary=insights is not None)
+        why = _why_missing(day, name, is_primary=on == book.primary)
         yield _Part(on, name, f"### {name.value.capitalize()}", found, why)
 
 
-def _insights(book: FactBook, on: date, insights: Sequence[InsightRow] | None) -> Iterator[_Part]:
+def _insights(book: FactBook, on: date, insights: Sequence[Told]) -> Iterator[_Part]:
     names = {
         InsightKind.WORKBLOCK: ComponentName.WORKBLOCK_INSIGHTS,
         InsightKind.CHAT: ComponentName.CHAT_INSIGHTS,
     }
+    why = "nothing to report" if on == book.primary else "none published"
     for kind, name in names.items():
-        rows = [row for row in insights or () if row.kind is kind]
-        lines = [f"- {escaped(render(row.statement, book))}" for row in rows]
-        why = "told of the primary day only" if insights is None else "nothing to report"
+        lines = [f"- {escaped(one.text)}" for one in insights if one.kind is kind]
         yield _Part(on, name, f"### {kind.value.capitalize()} insights", lines, why)
 
 

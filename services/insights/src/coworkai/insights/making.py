@@ -18,7 +18,7 @@ from coworkai.common.insight_policy import InsightPolicy, Writer
 from coworkai.insights.assemble import assemble, brief_id, sections_of
 from coworkai.insights.brief import Brief, Draft, Grounding, Provenance
 from coworkai.insights.compose import NothingToState, compose, compose_team
-from coworkai.insights.context import Context, consolidate
+from coworkai.insights.context import Context, Earlier, consolidate
 from coworkai.insights.facts import FactBook, FactKind, fact_id
 from coworkai.insights.insights import InsightKind, InsightRow, insights_markdown, insights_of
 from coworkai.insights.markdown import brief_markdown
@@ -130,8 +130,11 @@ NOTHING = Prepared(is_known=False)
 
 
 # ------------------------------------------------------------------------------------------------- what
-def prepare_worker(book: FactBook, newest: Newest | None, terms: Terms, *, again: bool = False) -> Prepared:
-    """The work on a worker's brief. `again`: also where it is published already, for its artefacts.
+def prepare_worker(
+    book: FactBook, newest: Newest | None, terms: Terms, earlier: Earlier, *, again: bool = False
+) -> Prepared:
+    """The work on a worker's brief. `earlier`: insights of the days before, for its context. `again`: also
+    where it is published already, for its artefacts.
 
     Raises as `render`.
     """
@@ -155,7 +158,7 @@ def prepare_worker(book: FactBook, newest: Newest | None, terms: Terms, *, again
         "worker",
         rows,
         draft,
-        consolidate(book, rows, terms.policy.context_tokens, terms.tokenizer),
+        consolidate(book, rows, terms.policy.context_tokens, terms.tokenizer, earlier),
         wanted,
         _version(newest, wanted),
         is_for_model=wanted == modelled,

@@ -190,7 +190,7 @@ class Pipeline:
             gold = PinnedGold.pin(self.lake, self.store, tenant_id)
             outputs = Outputs.open(self.lake, tenant_id, Stage.STAGE2, held.fence)
             inputs = self._inputs(tenant, policy, gold, outputs, {day}, is_asked_for=True)
-            batch = worker_batch(inputs, [user_id], [day], self.writing, self.config.retry_s)
+            batch = worker_batch(inputs, outputs, [user_id], [day], self.writing, retry_s=self.config.retry_s)
             if failures := batch.failures[day]:
                 raise Terminal(f"the brief failed with {failures[0].error_type} in {failures[0].location}")
             if (day, user_id) not in batch.known:
@@ -212,7 +212,9 @@ class Pipeline:
             group = primaries[start : start + DAYS_AT_ONCE]
             for workers in self._batches(inputs, group):
                 with tracer().start_as_current_span("insights batch"):
-                    batch = worker_batch(inputs, workers, group, self.writing, self.config.retry_s)
+                    batch = worker_batch(
+                        inputs, outputs, workers, group, self.writing, retry_s=self.config.retry_s
+                    )
                     self._publish(held, outputs, inputs, batch, progress)
             self._publish(held, outputs, inputs, team_batch(inputs, group), progress)
             self._publish_failures(held, outputs, inputs, progress, group)

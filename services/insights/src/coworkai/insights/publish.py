@@ -23,8 +23,8 @@ from coworkai.common.lake import reading, scan
 from coworkai.common.outputs import Outputs, WorkerFailure
 from coworkai.common.tables import GOLD_BRIEFS, GOLD_INSIGHTS, GOLD_TOKEN_CONTEXTS
 from coworkai.insights.brief import Brief
-from coworkai.insights.context import Context
-from coworkai.insights.insights import insight_frame
+from coworkai.insights.context import Context, Told
+from coworkai.insights.insights import InsightKind, insight_frame
 from coworkai.insights.making import RULES_VERSION, Made, Newest
 
 Artifact = tuple[str, bytes]
@@ -48,6 +48,25 @@ def newest_briefs(outputs: Outputs, dates: Collection[date]) -> dict[BriefKey, N
         (day, kind, subject): Newest(identifier, version)
         for day, kind, subject, version, identifier in rows.iter_rows()
     }
+
+
+def published_insights(
+    outputs: Outputs, dates: Collection[date], workers: Collection[str]
+) -> dict[str, dict[date, list[Told]]]:
+    """Insights of the workers on the dates, highest score first, as this run sees them. Raises
+    StorageUnavailable."""
+    with reading(GOLD_INSIGHTS):
+        rows = (
+            scan(outputs.deltas[GOLD_INSIGHTS.id], GOLD_INSIGHTS, dates)
+            .filter(pl.col("user_id").is_in(sorted(workers)))
+            .select("user_id", "date", "kind", "text", "rank")
+            .collect()
+            .sort("user_id", "date", "kind", "rank")
+        )
+    found: dict[str, dict[date, list[Told]]] = {}
+    for user_id, day, kind, text, _ in rows.iter_rows():
+        found.setdefault(user_id, {}).setdefault(day, []).append(Told(InsightKind(kind), text))
+    return found
 
 
 @dataclass(frozen=True, slots=True)

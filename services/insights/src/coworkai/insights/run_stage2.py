@@ -27,6 +27,7 @@ from coworkai.common.tables import (
     GOLD_TOKEN_CONTEXTS,
     SILVER_ORG_MEMBERS,
 )
+from coworkai.insights.context import Told, told
 from coworkai.insights.fact_books import team_books, worker_books
 from coworkai.insights.fact_rows import DEFAULT_RULES, days_of
 from coworkai.insights.gold import PinnedGold
@@ -42,7 +43,14 @@ from coworkai.insights.making import (
     prepare_worker,
     written_by_facts,
 )
-from coworkai.insights.publish import BriefKey, brief_rows, context_rows, insight_rows, run_id
+from coworkai.insights.publish import (
+    BriefKey,
+    brief_rows,
+    context_rows,
+    insight_rows,
+    published_insights,
+    run_id,
+)
 from coworkai.insights.team_cells import week_of
 from coworkai.insights.write import BUDGET
 from coworkai.insights.writing import ModelBrief, Result, Writing
@@ -51,6 +59,10 @@ PASSING = frozenset({Failure.LIMITED.value, Failure.UNAVAILABLE.value})
 """Reasons to fall back that pass by themselves, as a spent budget does the next day."""
 TEAMS = "(teams)"
 """Stands for a worker in the record of a failure that is the teams'."""
+
+
+Insights = dict[str, dict[date, list[Told]]]
+"""By worker and day."""
 
 
 @dataclass(frozen=True)
@@ -103,21 +115,32 @@ class Batch:
 
 # ------------------------------------------------------------------------------------------------- briefs
 def worker_batch(
-    inputs: Inputs, workers: Sequence[str], primaries: Sequence[date], writing: Writing, retry_s: float
+    inputs: Inputs,
+    outputs: Outputs,
+    workers: Sequence[str],
+    primaries: Sequence[date],
+    writing: Writing,
+    *,
+    retry_s: float,
 ) -> Batch:
-    """Briefs of the workers on the primary dates; `retry_s`: when a model that let nobody in is asked again.
+    """Briefs of the workers on the primary dates, which ascend; `retry_s`: when a model that let nobody in is
+    asked again.
 
     Raises StorageUnavailable, and SettingsError for a model that is not fully named.
     """
     batch = Batch(primaries, workers)
     works: list[Work] = []
+    before = days_of(inputs.start_of(primaries[0]), primaries[-1] - timedelta(days=1))
+    insights = published_insights(outputs, before, workers)
     for primary in primaries:
-        results, failures = isolate(partial(_prepared, inputs, primary), workers)
+        results, failures = isolate(partial(_prepared, inputs, insights, primary), workers)
         batch.failures[primary] += failures
         for user_id, prepared in (each for result in results for each in result):
             batch.note(primary, user_id, prepared)
             if prepared.work is not None:
                 works.append(prepared.work)
+            if primary != primaries[-1]:
+                _tell(insights, primary, user_id, prepared)
     asked = [work for work in works if work.is_for_model and not work.is_published]
     _by_facts(batch, inputs, (work for work in works if work.is_published or not work.is_for_model))
     if asked:
@@ -127,7 +150,17 @@ def worker_batch(
     return batch
 
 
-def _prepared(inputs: Inputs, primary: date, workers: Sequence[str]) -> list[tuple[str, Prepared]]:
+def _tell(insights: Insights, primary: date, user_id: str, prepared: Prepared) -> None:
+    """Have the days that follow see the insights of a day as they will be published."""
+    if prepared.work is not None:
+        insights.setdefault(user_id, {})[primary] = told(prepared.work.book, prepared.work.insights)
+    elif not prepared.is_known:
+        insights.get(user_id, {}).pop(primary, None)
+
+
+def _prepared(
+    inputs: Inputs, insights: Insights, primary: date, workers: Sequence[str]
+) -> list[tuple[str, Prepared]]:
     start, again = inputs.start_of(primary), primary in inputs.unsettled
     frames = inputs.gold.frames(
         primary,
@@ -137,9 +170,10 @@ def _prepared(inputs: Inputs, primary: date, workers: Sequence[str]) -> list[tup
         workers=workers,
     )
     return [
-        (book.subject, prepare_worker(book, newest, inputs.terms, again=again))
+        (book.subject, prepare_worker(book, newest, inputs.terms, earlier, again=again))
         for book in worker_books(frames, primary, start)
         for newest in [inputs.newest.get((primary, "worker", book.subject))]
+        for earlier in [insights.get(book.subject, {})]
     ]
 
 
