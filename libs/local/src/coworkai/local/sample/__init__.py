@@ -42,7 +42,7 @@ class SampleFacts:
     found in a lake. `received`, `duplicates` and `quarantined` count records when every line is delivered
     once, rows of jobs.csv included; a line that is no JSON counts as one record. `change_day` is the Sunday
     of a daylight-saving change that somebody works through, null when the period has none. `featured` is a
-    worker (collector's id) and local date worth looking at.
+    worker (collector's id) and local date worth looking at: late, so that it has a past to be compared with.
     """
 
     workers: int
@@ -110,7 +110,7 @@ def write_organisation(
         quarantined=dict(quarantined),
         records=counts,
         planted=frozenset(planter.planted | _identifiers(people) | set(words.TYPED) | set(words.REPLIED)),
-        featured=(featured.user_id, working_days[min(1, days - 1)]),
+        featured=(featured.user_id, working_days[max(0, days - 2)]),
     )
 
 
