@@ -302,6 +302,22 @@ class ControlContract:
         with pytest.raises(Terminal, match="no such tenant"):
             control.put_insight_policy("nobody", InsightPolicy())
 
+    def test_another_insight_policy_has_the_newest_days_written_again(self, control: Control) -> None:
+        for tenant_id in ("acme", "other"):
+            control.put_tenant(tenant_id)
+            for stage in Stage:
+                control.mark_dirty(tenant_id, stage, [D1, D2, D3])
+        lease = control.lease("acme", "a", 60, Lane.INSIGHTS)
+        assert lease is not None
+        control.finish_stage(lease, control.dirty(Stage.STAGE2, "acme"))
+        for policy in (InsightPolicy(), InsightPolicy(brief_days=2), InsightPolicy(brief_days=2)):
+            control.put_insight_policy("acme", policy)
+            again = [D2, D3] if policy.brief_days == 2 else []
+            assert [day.date for day in control.dirty(Stage.STAGE2, "acme")] == again
+        assert [day.mark for day in control.dirty(Stage.STAGE2, "acme")] == [2, 2]
+        others = [*control.dirty(tenant_id="other"), *control.dirty([Stage.SILVER, Stage.STAGE1], "acme")]
+        assert {day.mark for day in others} == {1}
+
     # ------------------------------------------------------------------------------------ model calls
     def test_model_calls_take_from_the_days_budget_until_it_is_spent(self, control: Control) -> None:
         budget, call = Spend(100, 1_000), Spend(40, 10)

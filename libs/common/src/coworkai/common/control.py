@@ -373,22 +373,39 @@ class Control:
     def insight_policy(self, tenant_id: str) -> InsightPolicy:
         """How the tenant's briefs are written; the defaults where nothing was set."""
         with self._read() as connection:
-            row = connection.execute(
-                select(_insight_policies).where(_insight_policies.c.tenant_id == tenant_id)
-            ).one_or_none()
+            return self._insight_policy(connection, tenant_id)
+
+    @staticmethod
+    def _insight_policy(connection: Connection, tenant_id: str) -> InsightPolicy:
+        row = connection.execute(
+            select(_insight_policies).where(_insight_policies.c.tenant_id == tenant_id)
+        ).one_or_none()
         if row is None:
             return InsightPolicy()
         kept = {name: value for name, value in row._mapping.items() if name != "tenant_id"}
         return InsightPolicy(**{**kept, "writer": Writer(row.writer)})
 
     def put_insight_policy(self, tenant_id: str, policy: InsightPolicy) -> None:
-        """Raises Terminal when there is no such tenant."""
+        """Keep the policy. Another one marks the newest days for Stage 2, as many as a brief looks back over.
+
+        Raises Terminal when there is no such tenant.
+        """
         if self.tenant(tenant_id) is None:
             raise Terminal("no such tenant", remedy="create the tenant first")
         values = {**asdict(policy), "writer": policy.writer.value}
         statement = self._insert(_insight_policies).values(tenant_id=tenant_id, **values)
         with self._write() as connection:
+            before = self._insight_policy(connection, tenant_id)
             connection.execute(statement.on_conflict_do_update(index_elements=["tenant_id"], set_=values))
+            if policy != before:
+                newest = (
+                    select(_dirty.c.date)
+                    .where(_dirty.c.tenant_id == tenant_id, _dirty.c.stage == Stage.STAGE2.value)
+                    .order_by(_dirty.c.date.desc())
+                    .limit(policy.brief_days)
+                )
+                days = connection.execute(newest).scalars().all()
+                self._mark(connection, tenant_id, Stage.STAGE2, days)
 
     # --------------------------------------------------------------------------------- model calls
     def reserve_spend(

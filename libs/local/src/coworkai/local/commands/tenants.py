@@ -157,6 +157,10 @@ def set_writer(
 ) -> None:
     """Show how a tenant's briefs are written, or change what is given of it. New: deterministic, 7 days.
 
+    A change has the newest days, as many as a brief looks back over, looked at again: what the new writer
+    or window makes another brief of becomes its next version. Earlier days follow when something of them
+    changes. Limits, budgets and --context-tokens hold for what is written from then on.
+
     Keys of model servers are never kept: the insights service finds them in its environment.
 
     Example: coworkai tenant writer acme --writer openai --model qwen3 --base-url http://127.0.0.1:8000/v1
