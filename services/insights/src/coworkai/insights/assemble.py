@@ -9,6 +9,7 @@ import hashlib
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import date, datetime
+from operator import attrgetter
 from typing import Literal
 
 import msgspec
@@ -31,6 +32,7 @@ from coworkai.insights.facts import Fact, FactBook, Scalar
 from coworkai.insights.render import TEXT_MAX_CHARS, render
 
 _ID_BYTES = 16
+_VALUE = attrgetter("value")
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +97,7 @@ def brief_id(
     head = [book.tenant_id, book.subject, book.zone, book.start, book.primary]
     made = [SCHEMA_VERSION, rules_version, writer, model, prompt_version]
     facts = [
-        [fact_id, [field.value for field in book[fact_id].fields.values()]]
+        [fact_id, list(map(_VALUE, book[fact_id].fields.values()))]
         for fact_id in sorted(offered)
         if fact_id in book
     ]

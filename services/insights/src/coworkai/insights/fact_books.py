@@ -87,8 +87,6 @@ class _Making:
     key: tuple[str, ...] = ()
 
 
-_OFTEN_THE_SAME = frozenset({FieldUnit.FLAG, FieldUnit.STATUS, FieldUnit.COUNT})
-"""Units of few different values: one field serves many facts."""
 _MAKING: Mapping[FactKind, _Making] = MappingProxyType(
     {
         FactKind.DAY: _Making(GOLD_ACCOUNTING.id),
@@ -142,22 +140,20 @@ class _Maker:
     """Facts of one kind, from rows that are sorted by worker; asked worker by worker, in that order."""
 
     def __init__(self, kind: FactKind, rows: pl.DataFrame, frames: GoldFrames) -> None:
-        making, fields = _MAKING[kind], FIELDS[kind]
-        needed = {"user_id", "date", *making.rest, *making.key, *fields}
-        rows = rows.select(name for name in rows.columns if name in needed)
-        place = {name: n for n, name in enumerate(rows.columns)}
+        making = _MAKING[kind]
+        naming = list(dict.fromkeys(["user_id", "date", *making.rest, *making.key]))
+        own = [name for name in FIELDS[kind] if name != "date"]
+        rows = rows.select(*naming, *(pl.col(name).alias(f"field {name}") for name in own))
+        place = {name: n for n, name in enumerate(naming)}
         self._kind, self._prefix = kind, kind.value
-        self._date = place["date"]
+        self._is_block, self._is_slice = kind is FactKind.BLOCK, kind is FactKind.SLICE
         self._rest = [place[name] for name in making.rest]
         self._key = [(name, place[name]) for name in making.key]
         self._measure = place.get("measure")
-        self._fields: list[tuple[str, FieldUnit | None, int, dict[Any, Field] | None]] = [
-            (name, unit, place[name], {} if unit in _OFTEN_THE_SAME else None)
-            for name, unit in fields.items()
-            if name != "date"
-        ]
+        self._names, self._fields = own, slice(len(naming), None)
+        self._units: dict[str, list[FieldUnit]] = {}
         self._days = {on: _day(making.source, on, frames) for on in rows["date"].unique()}
-        self._workers = groupby(rows.iter_rows(), key=itemgetter(place["user_id"]))
+        self._workers = groupby(rows.iter_rows(), key=itemgetter(0))
         self._next = next(self._workers, None)
 
     def add(self, user_id: str, facts: dict[str, Fact]) -> None:
@@ -166,45 +162,35 @@ class _Maker:
             return
         before = f"{self._prefix}:{fact_part(user_id)}:"
         for row in self._next[1]:
-            day = self._days[row[self._date]]
+            day = self._days[row[1]]
             key: dict[str, str | int] = {"user_id": user_id, "date": day.iso}
             for name, place in self._key:
                 key[name] = row[place]
             measure = self._prefix if self._measure is None else row[self._measure]
+            units = self._units.get(measure) or self._units_of(measure)
+            fields = dict(zip(self._names, map(Field, row[self._fields], units), strict=True))
+            fields["date"] = day.field
             name = self._id(before, day, row, key)
             facts[name] = Fact(
-                name,
-                self._kind,
-                user_id,
-                row[self._date],
-                measure,
-                self._values(row, day, _MEASURE_UNITS.get(measure, FieldUnit.COUNT)),
-                day.source.table,
-                day.source.version,
-                key,
+                name, self._kind, user_id, row[1], measure, fields, day.source.table, day.source.version, key
             )
         self._next = next(self._workers, None)
 
-    def _values(self, row: tuple[Any, ...], day: _Day, own: FieldUnit) -> dict[str, Field]:
-        fields: dict[str, Field] = {}
-        for name, unit, place, seen in self._fields:
-            value = row[place]
-            if seen is None:
-                fields[name] = Field(value, unit or own)
-            else:
-                known = seen.get(value)
-                if known is None:
-                    known = seen[value] = Field(value, unit or own)
-                fields[name] = known
-        fields["date"] = day.field
-        return fields
+    def _units_of(self, measure: str) -> list[FieldUnit]:
+        of_measure = _MEASURE_UNITS.get(measure, FieldUnit.COUNT)
+        units = [FIELDS[self._kind][name] or of_measure for name in self._names]
+        self._units[measure] = units
+        return units
 
     def _id(self, before: str, day: _Day, row: tuple[Any, ...], key: Mapping[str, str | int]) -> str:
-        if self._kind is FactKind.BLOCK:
+        if self._is_block:
             return str(key["workblock_id"])
-        if self._kind is FactKind.SLICE:
+        if self._is_slice:
             return slice_fact_id(str(key["workblock_id"]), int(key["sequence"]))
-        return ":".join([before + day.iso, *(fact_part(str(row[place])) for place in self._rest)])
+        name = before + day.iso
+        for place in self._rest:
+            name += f":{fact_part(str(row[place]))}"
+        return name
 
 
 def _day(source: str, on: date, frames: GoldFrames) -> _Day:

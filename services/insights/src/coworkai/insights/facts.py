@@ -213,7 +213,7 @@ class Field(msgspec.Struct, frozen=True, gc=False):
     unit: FieldUnit
 
 
-class Fact(msgspec.Struct, frozen=True):
+class Fact(msgspec.Struct, frozen=True, gc=False):
     """One Gold row (or row of a stage 1 artefact).
 
     `subject` is the worker's or group's id, `measure` the catalogue's name of what is measured or the kind,

@@ -11,10 +11,10 @@ from collections.abc import Iterable, Sequence
 from coworkai.insights.brief import Brief, Claim
 from coworkai.insights.clean import clean
 
-_MARKUP = re.compile(r"([\\`*\[\]<>|~$!@])")
+_MARKUP = re.compile(r"(?=[\\`*\[\]<>|~$!@])")
 _UNDERSCORE_AT_EDGE = re.compile(r"(?<![^\W_])_|_(?![^\W_])")
-_ENTITY = re.compile(r"&(#?[0-9A-Za-z]+;)")
-_WWW = re.compile(r"(?i)\b(www)\.")
+_ENTITY = re.compile(r"&(?=#?[0-9A-Za-z]+;)")
+_WWW = re.compile(r"(?i)(?<=\bwww)\.")
 _SCHEME = re.compile(r"(?i)([a-z][a-z0-9+.-]*):(?=\S)")
 _BLOCK_START = re.compile(r"^([#+\-=~]|\d{1,9}(?=[.)]))")
 _SUBJECT_MAX_CHARS = 200
@@ -28,15 +28,15 @@ def escaped(text: str) -> str:
     safe = text
     # Most text has nothing to escape, and to look is cheaper than to substitute.
     if _MARKUP.search(safe):
-        safe = _MARKUP.sub(r"\\\1", safe)
+        safe = _MARKUP.sub(r"\\", safe)
     if "_" in safe:
         safe = _UNDERSCORE_AT_EDGE.sub(r"\\_", safe)
     if "&" in safe:
-        safe = _ENTITY.sub(r"\\&\1", safe)
+        safe = _ENTITY.sub(r"\\&", safe)
     if "." in safe:
-        safe = _WWW.sub(r"\1\\.", safe)
+        safe = _WWW.sub(r"\\.", safe)
     if ":" in safe:
-        safe = _SCHEME.sub(r"\1\\:", safe)
+        safe = _SCHEME.sub(lambda scheme: f"{scheme[1]}\\:", safe)
     start = _BLOCK_START.match(safe)
     return safe if start is None else _at_start(start.group(1)) + safe[start.end() :]
 
