@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 
@@ -113,13 +113,14 @@ class Bench:
         policy: InsightPolicy = POLICY,
         model: Model | None = None,
         max_wait_s: float = 0.05,
+        share: float = 1,
     ) -> list[Completion[Answer] | BaseException]:
         """What calls came to, one after the other, by one limiter."""
 
         async def run() -> list[Completion[Answer] | BaseException]:
             self.limiter = InProcessLimiter(self.total, burst=None)
             admission = Admission(self.limiter, max_wait_s=max_wait_s)
-            meter = Meter(admission, self.control, self.prices, clock=lambda: NOW)
+            meter = Meter(admission, self.control, self.prices, share=share, clock=lambda: NOW)
             metered = meter.of("acme", policy, "b" * 32)
             results: list[Completion[Answer] | BaseException] = []
             for do in dos:
@@ -176,6 +177,13 @@ def test_an_answered_call_is_recorded_with_what_it_took_and_cost(bench: Bench) -
         trace_id=row.trace_id,
     )
     assert bench.spend == Spend(150, 400)
+
+
+def test_a_process_grants_no_more_than_its_share_of_a_tenants_limits(bench: Bench) -> None:
+    policy = replace(POLICY, tokens_per_minute=100_000)
+    kept, refused = bench.call(answered(), answered(), policy=policy, share=0.1)
+    assert isinstance(kept, Completion)
+    assert isinstance(refused, LimitWaitExceeded)
 
 
 def test_no_text_is_in_a_row(bench: Bench) -> None:

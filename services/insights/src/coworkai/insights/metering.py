@@ -28,9 +28,9 @@ from opentelemetry.trace import SpanKind, StatusCode, format_trace_id, get_curre
 from coworkai.common.clock import Clock, utc_now
 from coworkai.common.control import Control, Spend
 from coworkai.common.insight_policy import InsightPolicy
-from coworkai.common.observability import meter, tracer
+from coworkai.common.observability import get_logger, meter, tracer
 from coworkai.insights.audit import LlmCall, Outcome
-from coworkai.insights.limiter import Admission, InProcessLimiter, Limits, Reservation
+from coworkai.insights.limiter import Admission, InProcessLimiter, Limiter, Limits, Reservation
 from coworkai.insights.llm import (
     A,
     Again,
@@ -47,6 +47,8 @@ from coworkai.insights.llm import (
 from coworkai.insights.prices import Prices
 from coworkai.insights.settings import InsightsSettings
 from coworkai.insights.write import Metered
+
+log = get_logger(__name__)
 
 MICROUSD = 1_000_000
 _PROVIDER_NAMES = {
@@ -85,22 +87,36 @@ class _Call:
 
 
 class Meter:
-    """Budgets, limits and audit of all tenants' calls. For one event loop; the store is asked in threads."""
+    """Budgets, limits and audit of all tenants' calls. For one event loop; the store is asked in threads.
+
+    `share`: of each tenant's limits, what this process may grant.
+    """
 
     def __init__(
-        self, admission: Admission, control: Control, prices: Prices, *, clock: Clock = utc_now
+        self,
+        admission: Admission,
+        control: Control,
+        prices: Prices,
+        *,
+        share: float = 1,
+        clock: Clock = utc_now,
     ) -> None:
         self.admission = admission
         self.control = control
         self.prices = prices
+        self.share = share
         self.clock = clock
 
     @classmethod
     def from_settings(cls, settings: InsightsSettings, control: Control) -> Self:
-        """Limits shared over Upstash where there is one, else in process. Raises SettingsError."""
+        """Limits shared over Upstash where there is one, else this process's share. Raises SettingsError."""
         total = Limits(settings.model_requests_per_minute, settings.model_tokens_per_minute)
         if settings.upstash_url is None or settings.upstash_token is None:
-            admission = Admission(InProcessLimiter(total), max_wait_s=settings.model_wait_s)
+            limiter: Limiter = InProcessLimiter(total.share(settings.own_share))
+            if settings.own_share < 1:
+                log.warning(
+                    "no shared limits of model calls; a share is granted here", share=settings.own_share
+                )
         else:
             from coworkai.insights.upstash import UpstashLimiter
 
@@ -110,8 +126,8 @@ class Meter:
                 total,
                 outage_share=settings.upstash_outage_share,
             )
-            admission = Admission(limiter, max_wait_s=settings.model_wait_s)
-        return cls(admission, control, Prices.load(settings.model_prices))
+        admission = Admission(limiter, max_wait_s=settings.model_wait_s)
+        return cls(admission, control, Prices.load(settings.model_prices), share=settings.own_share)
 
     def of(self, tenant_id: str, policy: InsightPolicy, brief_id: str | None = None) -> Metered:
         """What the tenant's calls, of that brief where one is given, go through."""
@@ -130,7 +146,8 @@ class _MeteredCalls:
 
     @property
     def limits(self) -> Limits:
-        return Limits(self.policy.requests_per_minute, self.policy.tokens_per_minute)
+        limits = Limits(self.policy.requests_per_minute, self.policy.tokens_per_minute)
+        return limits.share(self.meter.share)
 
     @property
     def budget(self) -> Spend:

@@ -56,7 +56,8 @@ class InsightsSettings(CommonSettings):
         default=0.1,
         gt=0,
         le=1,
-        description="share of each limit that one process grants by itself while Upstash does not answer",
+        description="share of each limit that one process grants by itself: while Upstash does not answer, "
+        "and in cloud mode where there is none",
     )
     settle_s: float = Field(
         default=0.5, ge=0, description="pause in which a burst of publications becomes one run"
@@ -71,4 +72,20 @@ class InsightsSettings(CommonSettings):
     def _upstash_is_whole(self) -> Self:
         if (self.upstash_url is None) != (self.upstash_token is None):
             raise ValueError("upstash_url and upstash_token go together")
+        has_model = self.model_api_key is not None
+        if has_model and self.own_share < 1 and "upstash_outage_share" not in self.model_fields_set:
+            raise ValueError(
+                "a model's key is set, but not COWORKAI_UPSTASH_URL and COWORKAI_UPSTASH_TOKEN, by which "
+                "instances share its limits; without them set COWORKAI_UPSTASH_OUTAGE_SHARE, to one divided "
+                "by the most instances there may be"
+            )
         return self
+
+    @property
+    def own_share(self) -> float:
+        """Share of each limit that this process may grant without asking anybody.
+
+        All of it in local mode, where it is one of one. In cloud mode there may be any number of instances:
+        none has the whole limit to itself.
+        """
+        return self.upstash_outage_share if self.mode is Mode.CLOUD and self.upstash_url is None else 1.0
