@@ -59,7 +59,7 @@ check: $(VENV)/.dev ## Formatting, lint, strict types, import contracts, generat
 unit: $(VENV)/.dev ## The test suite without the checks
 	@$(BIN)/python -m pytest -m "not integration and not chaos and not model"
 
-integration: $(VENV)/.dev ## Against SeaweedFS, PostgreSQL, the Pub/Sub emulator and Apache Spark
+integration: $(VENV)/.dev ## Against SeaweedFS, PostgreSQL, the Pub/Sub emulator, Redis and Apache Spark
 	@$(BIN)/python -m pytest -m integration
 
 integration-model: $(VENV)/.dev ## Against a small language model on this machine (100 MB, a few minutes)

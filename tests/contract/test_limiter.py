@@ -73,7 +73,7 @@ class Kind:
 @pytest.fixture(scope="module")
 def redis_port() -> Iterator[int]:
     if not upstash.is_installed():
-        pytest.skip("no redis-server here")
+        pytest.skip("the shared limits are tested over a redis-server, and none is on the PATH")
     with upstash.redis_server() as port:
         yield port
 

@@ -24,7 +24,7 @@ _names = count()
 @pytest.fixture(scope="module")
 def redis_port() -> Iterator[int]:
     if not upstash.is_installed():
-        pytest.skip("no redis-server here")
+        pytest.skip("the shared limits are tested over a redis-server, and none is on the PATH")
     with upstash.redis_server() as port:
         yield port
 
