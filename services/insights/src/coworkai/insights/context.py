@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import hashlib
 from bisect import bisect_right
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from enum import StrEnum
@@ -25,7 +25,7 @@ from coworkai.insights.clean import clean
 from coworkai.insights.facts import Fact, FactBook, FactKind, Field, FieldUnit
 from coworkai.insights.insights import InsightKind, InsightRow
 from coworkai.insights.markdown import escaped
-from coworkai.insights.render import render, value_text
+from coworkai.insights.render import value_text
 from coworkai.insights.tokens import Tokenizer
 
 MESSAGE_MAX_CHARS = 600
@@ -86,9 +86,9 @@ class Told:
     text: str
 
 
-def told(book: FactBook, insights: Sequence[InsightRow]) -> list[Told]:
-    """Insights of the book's primary day, written out. Raises as `render`."""
-    return [Told(row.kind, render(row.statement, book)) for row in insights]
+def told(insights: Iterable[InsightRow]) -> list[Told]:
+    """Insights of a day, written out."""
+    return [Told(row.kind, row.text) for row in insights]
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +122,7 @@ def consolidate(
     texts: list[str] = []
     components: list[Component] = []
     left, is_spent = budget, False
-    for part in _parts(book, {**earlier, book.primary: told(book, insights)}):
+    for part in _parts(book, {**earlier, book.primary: told(insights)}):
         status, reason = ComponentStatus.MISSING, part.why_missing
         text, tokens = "", 0
         if part.lines:
@@ -166,9 +166,10 @@ def _parts(book: FactBook, insights: Earlier) -> Iterator[_Part]:
     by_day: dict[date, dict[FactKind, list[Fact]]] = {}
     for fact in book.facts.values():
         by_day.setdefault(fact.date, {}).setdefault(fact.kind, []).append(fact)
+    shown = _Shown(book)
     for n in range((book.primary - book.start).days + 1):
         on = book.primary - timedelta(days=n)
-        yield from _day(book, on, by_day.get(on, {}), insights.get(on, ()))
+        yield from _day(shown, on, by_day.get(on, {}), insights.get(on, ()))
 
 
 _KINDS: Mapping[ComponentName, tuple[FactKind, ...]] = {
@@ -195,34 +196,35 @@ _EARLIER = {
 
 
 def _day(
-    book: FactBook,
+    shown: _Shown,
     on: date,
     facts: Mapping[FactKind, Sequence[Fact]],
     insights: Sequence[Told],
 ) -> Iterator[_Part]:
     arrived = facts.get(FactKind.DAY, ())
     heading = f"## {on.isoformat()}"
-    lines = [_line(book, fact) for fact in arrived] or ["- nothing is known of this day"]
+    lines = [_line(shown, fact) for fact in arrived] or ["- nothing is known of this day"]
     yield _Part(on, ComponentName.ARRIVED, heading, lines)
     day = arrived[0] if arrived else None
+    is_primary = on == shown.book.primary
     usual = {fact.measure: fact for fact in facts.get(FactKind.BASELINE, ())}
     for name, kinds in _KINDS.items():
         if name is ComponentName.CHAT:
-            yield from _insights(book, on, insights)
+            yield from _insights(on, insights, is_primary=is_primary)
         if name is ComponentName.MEASURES:
-            found = [_measure(book, fact, usual.get(fact.measure)) for fact in facts.get(FactKind.KPI, ())]
+            found = [_measure(shown, fact, usual.get(fact.measure)) for fact in facts.get(FactKind.KPI, ())]
         else:
-            found = [_line(book, fact) for kind in kinds for fact in facts.get(kind, ())]
-        why = _why_missing(day, name, is_primary=on == book.primary)
+            found = [_line(shown, fact) for kind in kinds for fact in facts.get(kind, ())]
+        why = _why_missing(day, name, is_primary=is_primary)
         yield _Part(on, name, f"### {name.value.capitalize()}", found, why)
 
 
-def _insights(book: FactBook, on: date, insights: Sequence[Told]) -> Iterator[_Part]:
+def _insights(on: date, insights: Sequence[Told], *, is_primary: bool) -> Iterator[_Part]:
     names = {
         InsightKind.WORKBLOCK: ComponentName.WORKBLOCK_INSIGHTS,
         InsightKind.CHAT: ComponentName.CHAT_INSIGHTS,
     }
-    why = "nothing to report" if on == book.primary else "none published"
+    why = "nothing to report" if is_primary else "none published"
     for kind, name in names.items():
         lines = [f"- {escaped(one.text)}" for one in insights if one.kind is kind]
         yield _Part(on, name, f"### {kind.value.capitalize()} insights", lines, why)
@@ -241,30 +243,39 @@ def _why_missing(day: Fact | None, name: ComponentName, *, is_primary: bool) -> 
 
 
 # --------------------------------------------------------------------------------------------- lines
-def _line(book: FactBook, fact: Fact) -> str:
+class _Shown(dict[Field, str]):
+    """Fields of a book as they are written out, those that are alike once. Raises as `value_text`."""
+
+    def __init__(self, book: FactBook) -> None:
+        super().__init__()
+        self.book = book
+
+    def __missing__(self, field: Field) -> str:
+        if field.unit is FieldUnit.TEXT and isinstance(field.value, str):
+            text = escaped(clean(field.value, MESSAGE_MAX_CHARS))
+        else:
+            text = value_text(field, self.book.zone, self.book.primary)
+            # A status is a word of ours, as are numbers and times.
+            if isinstance(field.value, str) and field.unit is not FieldUnit.STATUS:
+                text = escaped(text)
+        self[field] = text
+        return text
+
+
+def _line(shown: _Shown, fact: Fact) -> str:
     said = ", ".join(
         f"{name.removesuffix('_s')} {text}"
         for name, field in fact.fields.items()
-        if name != "date" and field.value is not None and (text := _shown(book, fact, name, field))
+        if name != "date" and field.value is not None and (text := shown[field])
     )
     return f"- {fact.kind.value}: {said}"
 
 
-def _measure(book: FactBook, fact: Fact, baseline: Fact | None) -> str:
+def _measure(shown: _Shown, fact: Fact, baseline: Fact | None) -> str:
     """A measure and how it compares with the worker's own past, where there is enough of it."""
-    value = fact.fields["value"]
-    said = "without a value" if value.value is None else value_text(value, book.zone, book.primary)
+    said = "without a value" if fact["value"] is None else shown[fact.fields["value"]]
     if baseline is None or baseline["median"] is None:
         return f"- {fact.measure} {said}"
-    usual = value_text(baseline.fields["median"], book.zone, book.primary)
-    return f"- {fact.measure} {said} (usually {usual} over {baseline['days']} days)"
-
-
-def _shown(book: FactBook, fact: Fact, name: str, field: Field) -> str:
-    if not isinstance(field.value, str):
-        return value_text(field, book.zone, book.primary)
-    if name == "text" and fact.kind is FactKind.CHAT:
-        return escaped(clean(field.value, MESSAGE_MAX_CHARS))
-    text = value_text(field, book.zone, book.primary)
-    # A status is a word of ours.
-    return text if field.unit is FieldUnit.STATUS else escaped(text)
+    return (
+        f"- {fact.measure} {said} (usually {shown[baseline.fields['median']]} over {baseline['days']} days)"
+    )

@@ -74,6 +74,8 @@ class InsightRow:
     type: str
     said: Phrase
     statement: Statement
+    text: str
+    """The statement written out."""
     score: float
 
     @property
@@ -101,7 +103,10 @@ _LOW_WEIGHT = {"longest_block_s": 0.15, "copy_paste_per_hour": 0.6}
 
 
 def insights_of(book: FactBook, rules: InsightRules = DEFAULT_RULES) -> list[InsightRow]:
-    """Insights of the primary day, workblock before chat, highest score first; ids are stable over runs."""
+    """Insights of the primary day, workblock before chat, highest score first; ids are stable over runs.
+
+    Raises as `render`.
+    """
     found = [
         *_focus(book),
         *_longest_block(book, rules),
@@ -119,43 +124,48 @@ def insights_of(book: FactBook, rules: InsightRules = DEFAULT_RULES) -> list[Ins
             kind=one.kind,
             type=one.type,
             said=one.said,
-            statement=statement(one.states, one.said),
+            statement=states,
+            text=render(states, book),
             score=one.score,
         )
         for one in found
         if fits(one.said)
+        for states in [statement(one.states, one.said)]
     ]
     return sorted(rows, key=lambda row: (row.kind is InsightKind.CHAT, -row.score, row.type))
 
 
-def insight_frame(book: FactBook, rows: Iterable[InsightRow], run_id: str) -> pl.DataFrame:
-    """Rows of `gold/insights` of the book's worker and primary day. Raises as `render`."""
+def insight_frame(given: Iterable[tuple[FactBook, Iterable[InsightRow], str]]) -> pl.DataFrame:
+    """Rows of `gold/insights` of books' workers and primary days, each under the run that is named."""
+    return pl.DataFrame(
+        [record for book, rows, run_id in given for record in _records(book, rows, run_id)],
+        schema=GOLD_INSIGHTS.schema,
+    )
+
+
+def _records(book: FactBook, rows: Iterable[InsightRow], run_id: str) -> Iterator[dict[str, object]]:
     ranks = dict.fromkeys(InsightKind, 0)
-    records = []
     for row in rows:
         ranks[row.kind] += 1
-        records.append(
-            {
-                "tenant_id": book.tenant_id,
-                "date": book.primary,
-                "user_id": book.subject,
-                "insight_id": row.insight_id,
-                "kind": row.kind.value,
-                "type": row.type,
-                "rank": ranks[row.kind],
-                "text": render(row.statement, book),
-                "text_template": row.statement.text_template,
-                "claims": [{"fact_id": c.fact_id, "field": c.field} for c in row.statement.claims],
-                "score": row.score,
-                "run_id": run_id,
-            }
-        )
-    return pl.DataFrame(records, schema=GOLD_INSIGHTS.schema)
+        yield {
+            "tenant_id": book.tenant_id,
+            "date": book.primary,
+            "user_id": book.subject,
+            "insight_id": row.insight_id,
+            "kind": row.kind.value,
+            "type": row.type,
+            "rank": ranks[row.kind],
+            "text": row.text,
+            "text_template": row.statement.text_template,
+            "claims": [{"fact_id": c.fact_id, "field": c.field} for c in row.statement.claims],
+            "score": row.score,
+            "run_id": run_id,
+        }
 
 
 def insights_markdown(book: FactBook, rows: Iterable[InsightRow], kind: InsightKind) -> str:
-    """The artefact of one kind: a line an insight, best first, and their evidence. Raises as `render`."""
-    said = [(render(row.statement, book), row.statement.claims) for row in rows if row.kind is kind]
+    """The artefact of one kind: a line an insight, best first, and their evidence."""
+    said = [(row.text, row.statement.claims) for row in rows if row.kind is kind]
     title = f"{kind.value.capitalize()} insights {book.primary.isoformat()}: {book.subject}"
     return document(title, [("", said)], nothing="Nothing to report.")
 

@@ -166,13 +166,12 @@ def context_rows(made: Sequence[Made], run_ids: Mapping[date, str]) -> pl.DataFr
 
 
 def insight_rows(made: Sequence[Made], run_ids: Mapping[date, str]) -> pl.DataFrame:
-    """Rows of `gold/insights`. Raises as `render`."""
-    frames = [
-        insight_frame(one.book, one.insights, run_ids[one.brief.primary_date])
+    """Rows of `gold/insights`."""
+    return insight_frame(
+        (one.book, one.insights, run_ids[one.brief.primary_date])
         for one in made
         if one.brief.subject.kind == "worker"
-    ]
-    return pl.concat([GOLD_INSIGHTS.empty(), *frames])
+    )
 
 
 def _components(context: Context) -> list[dict[str, object]]:

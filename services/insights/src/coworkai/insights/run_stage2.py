@@ -153,7 +153,7 @@ def worker_batch(
 def _tell(insights: Insights, primary: date, user_id: str, prepared: Prepared) -> None:
     """Have the days that follow see the insights of a day as they will be published."""
     if prepared.work is not None:
-        insights.setdefault(user_id, {})[primary] = told(prepared.work.book, prepared.work.insights)
+        insights.setdefault(user_id, {})[primary] = told(prepared.work.insights)
     elif not prepared.is_known:
         insights.get(user_id, {}).pop(primary, None)
 
