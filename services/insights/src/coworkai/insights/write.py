@@ -276,8 +276,10 @@ class _Page:
         cited = (self.book[claim.fact_id] for claim in refused.claims if claim.fact_id in self.offered)
         fitting = [fact.fact_id for fact in cited if _belongs(fact, refused.kind)]
         sentence = sentence_for(fitting, refused.kind, self.book)
-        one = None if sentence is None else stated(sentence, self.book, Origin.REPLACED)
-        return None if one is None or not self.is_news(one) else self.kept(one)
+        if sentence is None or not _fields(sentence):
+            return None
+        one = stated(sentence, self.book, Origin.REPLACED)
+        return self.kept(one) if self.is_news(one) else None
 
 
 def _belongs(fact: Fact, kind: Kind) -> bool:
