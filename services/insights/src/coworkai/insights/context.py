@@ -102,9 +102,7 @@ class _Part:
     why_missing: str = ""
 
     def text(self, lines: int) -> str:
-        return "".join(
-            f"{line}\n" for line in [*([self.heading] if self.heading else []), *self.lines[:lines]]
-        )
+        return "\n".join([*([self.heading] if self.heading else []), *self.lines[:lines], ""])
 
 
 Earlier = Mapping[date, Sequence[Told]]
@@ -251,7 +249,7 @@ class _Shown(dict[Field, str]):
         self.book = book
 
     def __missing__(self, field: Field) -> str:
-        if field.unit is FieldUnit.TEXT and isinstance(field.value, str):
+        if isinstance(field.value, str) and field.unit is FieldUnit.TEXT:
             text = escaped(clean(field.value, MESSAGE_MAX_CHARS))
         else:
             text = value_text(field, self.book.zone, self.book.primary)
@@ -263,12 +261,12 @@ class _Shown(dict[Field, str]):
 
 
 def _line(shown: _Shown, fact: Fact) -> str:
-    said = ", ".join(
+    said = [
         f"{name.removesuffix('_s')} {text}"
         for name, field in fact.fields.items()
         if name != "date" and field.value is not None and (text := shown[field])
-    )
-    return f"- {fact.kind.value}: {said}"
+    ]
+    return f"- {fact.kind.value}: {', '.join(said)}"
 
 
 def _measure(shown: _Shown, fact: Fact, baseline: Fact | None) -> str:

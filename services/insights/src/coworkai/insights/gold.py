@@ -8,11 +8,11 @@ are named by the run of their day and never change.
 from __future__ import annotations
 
 import io
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date, timedelta
-from functools import partial
+from functools import cached_property, lru_cache, partial
 
 import polars as pl
 from deltalake import DeltaTable
@@ -42,6 +42,8 @@ from coworkai.insights.fact_rows import ARTIFACTS, CHAT, JOBS, MANIFESTS, GoldFr
 from coworkai.insights.team_cells import week_of
 
 _READERS = 8
+_FILES_KEPT = 64
+"""Those of the windows and weeks of seven primary dates."""
 _SCHEMAS: Mapping[str, pl.Schema] = {
     MANIFESTS: SILVER_MANIFEST_PAIRS.schema,
     JOBS: SILVER_ORG_MEMBERS.schema,
@@ -176,21 +178,10 @@ class PinnedGold:
             rows = rows.filter(pl.col("user_id").is_in(sorted(workers)))
         return rows, frozenset(day for day, frame in found.items() if frame is None)
 
-    def _artifact(self, name: str, day: date) -> pl.DataFrame | None:
-        batch = self.run_ids.get(day)
-        if batch is None:
-            return None
-        paths = ArtifactPaths(self.tenant_id)
-        path = paths.chat_history_table(day, batch) if name == CHAT else paths.stage1_table(day, batch, name)
-        try:
-            content = self.store.get(path)
-        except NotFound:
-            return None
-        try:
-            frame = pl.read_parquet(io.BytesIO(content))
-        except pl.exceptions.PolarsError as error:
-            raise StorageUnavailable(f"{path} could not be read ({type(error).__name__})") from None
-        return frame.match_to_schema(_SCHEMAS[name], missing_columns="insert", extra_columns="ignore")
+    @cached_property
+    def _artifact(self) -> Callable[[str, date], pl.DataFrame | None]:
+        """A day's file of a name. The last ones are kept: windows overlap, and files do not change."""
+        return lru_cache(_FILES_KEPT)(partial(_artifact, self.store, self.tenant_id, self.run_ids))
 
     def _incomplete(self, days: Sequence[date], workers: Collection[str] | None) -> pl.DataFrame:
         """date and user_id of what the published runs of the days could not compute."""
@@ -206,3 +197,22 @@ class PinnedGold:
         with reading(OPS_FAILURES):
             rows = scan(self.failures, OPS_FAILURES, days).filter(pl.col("run_id").is_in(run_ids))
             return rows.collect()
+
+
+def _artifact(
+    store: ArtifactStore, tenant_id: str, run_ids: Mapping[date, str], name: str, day: date
+) -> pl.DataFrame | None:
+    batch = run_ids.get(day)
+    if batch is None:
+        return None
+    paths = ArtifactPaths(tenant_id)
+    path = paths.chat_history_table(day, batch) if name == CHAT else paths.stage1_table(day, batch, name)
+    try:
+        content = store.get(path)
+    except NotFound:
+        return None
+    try:
+        frame = pl.read_parquet(io.BytesIO(content))
+    except pl.exceptions.PolarsError as error:
+        raise StorageUnavailable(f"{path} could not be read ({type(error).__name__})") from None
+    return frame.match_to_schema(_SCHEMAS[name], missing_columns="insert", extra_columns="ignore")
