@@ -79,6 +79,18 @@ def test_a_tenants_writer_is_shown_changed_one_setting_at_a_time_and_refused_whe
     assert fails("tenant", "writer", "nobody", "--data", tmp_path).code == "not_found"
 
 
+def test_another_writer_keeps_nothing_that_named_the_model_before(tmp_path: Path) -> None:
+    run("tenant", "set", "acme", "--data", tmp_path)
+    writer = ("tenant", "writer", "acme", "--data", tmp_path)
+    run(*writer, "--writer", "openai", "--model", "small", "--base-url", "http://127.0.0.1:1/v1")
+    run(*writer, "--writer", "openai", "--brief-days", "5")
+    google = ("--model", "gemini-2.5-flash", "--project", "acme-prod")
+    kept = json.loads(run(*writer, "--writer", "gemini", *google, "--json"))
+    assert "base_url" not in kept
+    assert (kept["writer"], kept["model"], kept["brief_days"]) == ("gemini", "gemini-2.5-flash", 5)
+    assert "model" in fails(*writer, "--writer", "openai", "--base-url", "http://127.0.0.1:1/v1").message
+
+
 def test_plain_identities_cannot_be_set_in_cloud_mode(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

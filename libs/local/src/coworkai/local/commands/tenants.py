@@ -111,6 +111,10 @@ def set_tenant(
     out.print(", ".join(f"{name} {value}" for name, value in _described(changed).items()))
 
 
+_MODEL_NAMES = dict.fromkeys(("model", "base_url", "endpoint", "project", "location"))
+"""What names a model, which means something else to each writer."""
+
+
 @tenant.command("writer")
 def set_writer(
     tenant_id: TenantArgument,
@@ -161,6 +165,8 @@ def set_writer(
     or window makes another brief of becomes its next version. Earlier days follow when something of them
     changes. Limits, budgets and --context-tokens hold for what is written from then on.
 
+    Another --writer keeps nothing of what named the model before: give all that it needs.
+
     Keys of model servers are never kept: the insights service finds them in its environment.
 
     Example: coworkai tenant writer acme --writer openai --model qwen3 --base-url http://127.0.0.1:8000/v1
@@ -183,7 +189,9 @@ def set_writer(
     with _control(data) as control:
         if control.tenant(tenant_id) is None:
             raise NotFound("no such tenant", remedy="create the tenant first")
-        policy = replace(control.insight_policy(tenant_id), **changes)  # type: ignore[arg-type]
+        now = control.insight_policy(tenant_id)
+        forgotten = _MODEL_NAMES if writer not in {None, now.writer} else {}
+        policy = replace(now, **{**forgotten, **changes})  # type: ignore[arg-type]
         if changes:
             control.put_insight_policy(tenant_id, policy)
     described = {name: value for name, value in asdict(policy).items() if value is not None}
