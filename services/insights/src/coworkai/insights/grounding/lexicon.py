@@ -14,10 +14,11 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from enum import StrEnum
 from functools import cache
 from importlib.resources import files
+from itertools import product
 from types import MappingProxyType
 from typing import Any
 
@@ -89,6 +90,7 @@ class Entry:
     part_of_day: str | None = None
     joint: bool = False
     of_group: bool = False
+    of_record: bool = False
     of_plans: bool = False
     refused: Rule | None = None
 
@@ -107,10 +109,11 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Lexicon:
-    """`phrases` by their first word, the longest first; `wholes` by part, `related` and `sets` by name;
-    `numbers` are the number words."""
+    """`phrases` are the lengths of the phrases that begin with a word, the longest first, and `entries` what
+    each says; `wholes` by part, `related` and `sets` by name; `numbers` are the number words."""
 
-    phrases: Mapping[str, tuple[tuple[tuple[str, ...], Entry], ...]]
+    phrases: Mapping[str, tuple[int, ...]]
+    entries: Mapping[tuple[str, ...], Entry]
     wholes: Mapping[str, frozenset[str]]
     related: Mapping[str, frozenset[str]]
     sets: Mapping[str, frozenset[str]]
@@ -118,9 +121,9 @@ class Lexicon:
 
     def longest(self, words: list[str], at: int) -> tuple[int, Entry | None]:
         """How many of the words from `at` on make a phrase, and its entry; (1, None) for an unknown word."""
-        for phrase, entry in self.phrases.get(words[at], ()):
-            length = len(phrase)
-            if length == 1 or tuple(words[at : at + length]) == phrase:
+        for length in self.phrases.get(words[at], ()):
+            entry = self.entries.get(tuple(words[at : at + length]))
+            if entry is not None:
                 return length, entry
         return 1, None
 
@@ -150,8 +153,8 @@ def lexicon() -> Lexicon:
     entries: dict[tuple[str, ...], Entry] = {}
 
     def say(phrases: Iterable[str], entry: Entry) -> None:
-        for phrase in phrases:
-            words = tuple(_words(phrase))
+        for spelt in (one for phrase in phrases for one in _alternatives(phrase)):
+            words = tuple(_words(spelt))
             known = entries.get(words)
             entries[words] = entry if known is None else known | entry
 
@@ -163,17 +166,22 @@ def lexicon() -> Lexicon:
     for section, entry in _sections(wording):
         say(section, entry)
     say(_JOINTS, Entry(joint=True))
+    for words, entry in entries.items():
+        if entry.statuses and entry.direction is None and entry.turns is None and len(words) > 1:
+            last = entries.get(words[-1:], Entry())
+            entries[words] = replace(entry, direction=last.direction, turns=last.turns)
     known = {words[0] for words in entries if len(words) == 1}
     say(set(_plain_words(plain)), Entry())
     say(set(plain["planning"].split()) - known - set(_plain_words(plain)), Entry(of_plans=True))
-    by_first: dict[str, list[tuple[tuple[str, ...], Entry]]] = {}
-    for words, entry in entries.items():
-        by_first.setdefault(words[0], []).append((words, entry))
+    by_first: dict[str, set[int]] = {}
+    for words in entries:
+        by_first.setdefault(words[0], set()).add(len(words))
     wholes = _wholes(measures["wholes"])
     return Lexicon(
         MappingProxyType(
-            {first: tuple(sorted(found, key=lambda one: -len(one[0]))) for first, found in by_first.items()}
+            {first: tuple(sorted(lengths, reverse=True)) for first, lengths in by_first.items()}
         ),
+        MappingProxyType(entries),
         MappingProxyType(wholes),
         MappingProxyType(_related(measures["related"], wholes)),
         MappingProxyType(
@@ -202,7 +210,7 @@ def _sections(wording: Mapping[str, Any]) -> Iterator[tuple[list[str], Entry]]:
         "plain": lambda name: Entry(),
         "number": lambda name: Entry(number=float(name)),
         "rank": lambda name: Entry(rank=int(name)),
-        "person": lambda name: Entry(of_group=True),
+        "person": lambda name: Entry(of_group=name == "group", of_record=name == "record"),
     }
     for section, entry in named.items():
         for name, phrases in wording[section].items():
@@ -250,6 +258,10 @@ def _forms(phrase: str) -> Iterator[str]:
             yield f"{phrase[:-1]}ily"
 
 
+_DOUBLES = re.compile(r"(?:^|[^aeiou])[aeiou][bdglmnprt]$")
+"""Verbs that may double their last letter: flag, flagged."""
+
+
 def _plain_words(plain: Mapping[str, str]) -> Iterator[str]:
     for name in ("words", "irregular"):
         yield from plain[name].split()
@@ -258,6 +270,8 @@ def _plain_words(plain: Mapping[str, str]) -> Iterator[str]:
     for verb in plain["verbs"].split():
         yield from (verb, _plural(verb))
         stem = verb.removesuffix("e")
+        if _DOUBLES.search(verb):
+            yield from (f"{verb}{verb[-1]}ing", f"{verb}{verb[-1]}ed")
         if verb.endswith("y") and verb[-2] not in "aeo":
             yield from (f"{verb}ing", f"{verb[:-1]}ied")
         else:
@@ -270,6 +284,15 @@ def _plural(word: str) -> str:
     if word.endswith("y") and word[-2] not in "aeou":
         return f"{word[:-1]}ies"
     return f"{word}es" if word.endswith(("s", "x", "ch", "sh", "z")) else f"{word}s"
+
+
+def _alternatives(phrase: str) -> Iterator[str]:
+    """ "on|off the|your list": each choice of words, an empty one left out."""
+    if "|" not in phrase:
+        yield phrase
+        return
+    for words in product(*(word.split("|") for word in phrase.split())):
+        yield " ".join(word.replace("_", " ") for word in words if word)
 
 
 def _words(phrase: str) -> list[str]:

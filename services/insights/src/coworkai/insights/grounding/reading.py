@@ -180,7 +180,7 @@ def _turned(item: Item, entry: Entry, items: Sequence[Item]) -> Entry:
     sets = lexicon().sets
     is_turn = (
         before is None
-        or before.place is not None
+        or (before.place is not None and not before.place.is_name)
         or before.text in sets["before_turn"]
         or bool(following and following[0].text in sets["after_turn"])
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import takewhile
 
 from coworkai.insights.facts import Fact, FactKind, FieldUnit, Status
 from coworkai.insights.grounding.lexicon import Rule, lexicon
@@ -35,6 +36,7 @@ _TARGET_NOT = {
     "done": {"missed"},
 }
 """What a word says of a target, and what it says negated. A target met to the point is not exceeded."""
+_AUXILIARIES = frozenset({"was", "is", "had", "has", "been", "got", "then", "were", "be"})
 _COUNTED = {"goals_done", "goals_declared"}
 _SUBJECTS = {
     "done": {FactKind.GOAL},
@@ -64,18 +66,14 @@ def statuses(reading: Reading) -> Iterator[Found]:
             continue
         if _is_verb(item, reading) or (entry.direction is not None and not has_target(reading)):
             continue
-        if _is_of_tool(item, reading):
+        if _is_of_tool(item, reading) or _is_of_day(item, reading):
             continue
         facts = _said_of(item, reading)
         if facts:
             negated = is_negated(item, reading)
             if not all(_agrees(item, fact, negated=negated) for fact in facts):
                 yield Found(Rule.STATUS, item, "a status that the cited fact does not have")
-        elif (
-            not _is_of_counts(reading)
-            and not reading.is_plan
-            and item.text not in lexicon().sets["ambiguous"]
-        ):
+        elif not _is_of_counts(reading) and not reading.is_plan and item.text in lexicon().sets["strong"]:
             yield Found(Rule.STATUS, item, "a status of nothing that is cited")
 
 
@@ -125,6 +123,16 @@ def _is_of_tool(item: Item, reading: Reading) -> bool:
         and before.place.is_name
         and before.place.fact.kind in {FactKind.USAGE, FactKind.FOCUS, FactKind.SLICE}
     )
+
+
+def _is_of_day(item: Item, reading: Reading) -> bool:
+    """ "The day closed with {0} still open": said of the day itself."""
+    before = reading.word_before(item)
+    while before is not None and before.text in _AUXILIARIES:
+        before = reading.word_before(before)
+    if before is None or before.part != item.part or before.text not in lexicon().sets["day_subjects"]:
+        return False
+    return not any(other.place is not None for other in reading.before(item))
 
 
 def _placed(item: Item, reading: Reading) -> Iterator[Found]:
@@ -208,7 +216,8 @@ def _agrees(item: Item, fact: Fact, *, negated: bool) -> bool:
         return False
     is_goal = fact.kind is FactKind.GOAL
     table = (_GOAL_NOT if negated else _GOAL) if is_goal else (_TARGET_NOT if negated else _TARGET)
-    allowed = set().union(*(table.get(word, set()) for word in item.entry.statuses))
+    said = [table[word] for word in item.entry.statuses if word in table]
+    allowed = set.intersection(*said) if negated and said else set().union(*said)
     if is_goal and negated and item.text in lexicon().sets["reports"]:
         allowed |= {Status.UNREPORTED.value}
     if status == Status.MET and not is_goal:
@@ -244,14 +253,22 @@ def _blocker(item: Item, reading: Reading) -> Iterator[Found]:
 
 
 def is_negated(item: Item, reading: Reading) -> bool:
-    """Whether a word of the same part before it, back to the last value, takes it back; two do not."""
-    negations = 0
+    """Whether a word of the same part before it, back to the last value, takes it back; two do not.
+
+    "An actual value has yet to be submitted" is taken back by what follows.
+    """
+    negations: list[str] = []
     for other in reading.before(item):
         if other.place is not None and other.place.is_number:
             break
         if other.entry is not None and other.entry.negation and not other.entry.statuses:
-            negations += 1
-    return negations % 2 == 1
+            negations.append(other.text)
+    if "neither" in negations:
+        negations = [text for text in negations if text != "nor"]
+    if item.entry is not None and item.entry.statuses == {"reported"}:
+        following = takewhile(lambda other: other.place is None, reading.after(item))
+        negations += [one.text for one in following if one.entry is not None and one.entry.negation]
+    return len(negations) % 2 == 1
 
 
 # ------------------------------------------------------------------------------------------------ flags
@@ -269,6 +286,8 @@ def flags(reading: Reading) -> Iterator[Found]:
             if flag == "has_chat" and any(
                 fact.kind in {FactKind.CHAT, FactKind.CHATS} for fact in reading.cited
             ):
+                continue
+            if flag == "has_telemetry" and not absent and len(days) < len(reading.cited):
                 continue
             for day in days:
                 value = day[flag]

@@ -16,6 +16,8 @@ from coworkai.insights.grounding.lexicon import Rule, lexicon
 from coworkai.insights.grounding.reading import Item, Reading
 from coworkai.insights.grounding.wording import Found
 
+_REFERRING = frozenset({"it", "it's", "that", "this", "both", "these"})
+"""What a sentence about the one before it begins with."""
 _OPENING_WORDS_MAX = 4
 _SUBJECT_WORDS_MAX = 0
 _CLAUSE_WORDS_MAX = 1
@@ -25,9 +27,12 @@ later part that has some that are held to them."""
 
 def support(reading: Reading) -> Iterator[Found]:
     """Parts that say something without a fact."""
-    for _, group in groupby(reading.items, key=lambda item: item.sentence):
+    for at, group in groupby(reading.items, key=lambda item: item.sentence):
         sentence = list(group)
         if all(item.place is None for item in sentence):
+            said = [item for item in sentence if item.is_word]
+            if at and said and said[0].text in _REFERRING and not _says_too_much(said, opens=False):
+                continue
             yield Found(Rule.SUPPORT, sentence[0], "a sentence without a fact")
             continue
         for number, chunk in enumerate(_chunks(sentence)):
@@ -110,7 +115,7 @@ def _names_something(item: Item) -> bool:
 
 
 def _is_role(item: Item) -> bool:
-    return item.entry is not None and bool(item.entry.roles & {"start", "end"})
+    return item.entry is not None and bool(item.entry.roles & {"start", "end", "target"})
 
 
 def _is_checked(item: Item) -> bool:

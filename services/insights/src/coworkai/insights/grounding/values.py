@@ -105,12 +105,38 @@ def _is_usual(item: Item, reading: Reading) -> bool:
     """Whether a value is said to be usual: in its part, or compared with in a sentence about the usual."""
     if any(other.entry is not None and other.entry.usual for other in reading.part_of(item)):
         return True
+    if _is_left_behind(item, reading):
+        return True
     before = [other for other in reading.sentence_of(item) if other.at < item.at]
     if _is_compared(item, reading):
         return any(other.entry is not None and other.entry.usual for other in before)
     earlier = [other for other in before if other.part == item.part - 1]
     return any(other.entry is not None and other.entry.usual for other in earlier) and not any(
         other.place is not None and other.place.is_number for other in earlier
+    )
+
+
+def _is_left_behind(item: Item, reading: Reading) -> bool:
+    """ "{0}, up from {1}": what a value of the same measure has moved from."""
+    before = reading.word_before(item)
+    turn = reading.word_before(before) if before is not None and before.text == "from" else None
+    return (
+        turn is not None
+        and turn.entry is not None
+        and bool(turn.entry.direction)
+        and any(
+            other.at < item.at and _is_value_of(item.place, other.place)
+            for other in reading.sentence_of(item)
+        )
+    )
+
+
+def _is_value_of(usual: Place | None, other: Place | None) -> bool:
+    return (
+        usual is not None
+        and other is not None
+        and other.fact.kind is FactKind.KPI
+        and other.fact.measure == usual.fact.measure
     )
 
 
@@ -251,6 +277,9 @@ def _named(
     allowed = _COMPATIBLE.get(place.fact.kind, frozenset())
     fitting = [name for name in names if name.place is not None and name.place.fact.kind in allowed]
     following = _following_name(item, reading)
+    if reading.is_plan and place.fact.kind in _SPANS and place.unit is FieldUnit.INSTANT:
+        fitting = [name for name in fitting if name.place is not None and name.place.fact.kind in _TOOLS]
+        return _owner(item, reading, fitting)
     if following is not None and following not in fitting and not _may_stand_with(place, following):
         return following
     owner = _owner(item, reading, fitting)

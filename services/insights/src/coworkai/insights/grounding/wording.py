@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
+from coworkai.insights.brief import StatementKind
 from coworkai.insights.clean import plain_output
 from coworkai.insights.facts import FactKind
 from coworkai.insights.grounding.lexicon import Entry, Rule, lexicon
@@ -51,11 +52,13 @@ class Found:
 def words(reading: Reading) -> Iterator[Found]:
     """Refused words, words that are not known, signs that are no prose, and markup."""
     of_group = all(fact.kind is FactKind.GROUP for fact in reading.cited)
+    of_record = reading.statement.kind is StatementKind.DATA_QUALITY
     typed = {word for fact in reading.cited for word in _unit_words(fact.fields.get("unit"))}
     for item in reading.items:
         entry = item.entry
         if entry is not None and entry.refused is not None:
-            if not (entry.refused is Rule.PERSON and of_group and entry.of_group):
+            allowed = (of_group and entry.of_group) or (of_record and entry.of_record)
+            if not (entry.refused is Rule.PERSON and allowed):
                 yield Found(entry.refused, item, "wording that is refused")
         elif entry is not None and entry.of_plans and not reading.is_plan:
             yield Found(Rule.VOCABULARY, item, "a word of advice where facts are stated")
@@ -106,11 +109,25 @@ def numbers(reading: Reading) -> Iterator[Found]:
 def _is_no_count(item: Item, reading: Reading) -> bool:
     """The pronoun one, one of what is planned, and what has a rank."""
     before = reading.word_before(item)
+    if item.entry is not None and item.entry.number == _names_cited(reading) and _is_of_items(item, reading):
+        return True
     if item.text == "one":
         return reading.is_plan or (before is not None and before.text.split()[-1] in _PRONOUN_BEFORE)
     if item.text == "single":
         return reading.is_plan
     return item.entry is not None and item.entry.rank is not None
+
+
+def _names_cited(reading: Reading) -> int:
+    """How many goals and targets the text names."""
+    named = (item.place for item in reading.places if item.place is not None and item.place.is_name)
+    return len({place.fact.fact_id for place in named if place.fact.kind in {FactKind.GOAL, FactKind.TARGET}})
+
+
+def _is_of_items(item: Item, reading: Reading) -> bool:
+    """ "One thing still open: {0}", "Two goals are done: {0} and {1}": counted by their names."""
+    after = reading.word_after(item)
+    return after is not None and after.text in lexicon().sets["items"]
 
 
 def units(reading: Reading) -> Iterator[Found]:
