@@ -123,7 +123,7 @@ class Lexicon:
         """How many of the words from `at` on make a phrase, and its entry; (1, None) for an unknown word."""
         for length in self.phrases.get(words[at], ()):
             entry = self.entries.get(tuple(words[at : at + length]))
-            if entry is not None:
+            if entry is not None and at + length <= len(words):
                 return length, entry
         return 1, None
 
