@@ -28,6 +28,7 @@ from coworkai.local.topology import PushIdentity
 
 pytestmark = pytest.mark.timeout(300)
 PROJECT = "local"
+RECORDS = {"received": 8, "accepted": 6, "duplicate": 1, "quarantined": 1}
 DAY = (datetime.now(UTC) - timedelta(days=2)).replace(hour=9, minute=0, second=0, microsecond=0)
 
 
@@ -113,9 +114,9 @@ def test_telemetry_becomes_workblocks_over_either_bus(bus_url: str, tmp_path: Pa
             topology.apply(client, PROJECT, urls, PushIdentity("test", "push@test.iam.gserviceaccount.com"))
         asyncio.run(publish(bus_url, records))
         give_up_at = time.monotonic() + 120
-        while (summary := summarise(lake, "acme"))["workblocks"] != 1:
+        # Receipts come after the rows that they account for.
+        while (summary := summarise(lake, "acme"))["workblocks"] != 1 or summary["records"] != RECORDS:
             assert time.monotonic() < give_up_at, summary
             time.sleep(0.2)
     control.close()
-    assert summary["records"] == {"received": 8, "accepted": 6, "duplicate": 1, "quarantined": 1}
     assert summary["seconds"] == {"raw": 9_000.0, "kept": 7_500.0, "overlapped": 1_500.0}
