@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+
 from coworkai.common.control import Control, Identity, Tenant
 from coworkai.common.errors import NotFound
 from coworkai.common.pii import Kind, tenant_keys, token
@@ -10,19 +12,26 @@ from coworkai.common.settings import CommonSettings
 
 def stored_user_id(settings: CommonSettings, tenant_id: str, user_id: str) -> str:
     """The identifier under which the lake keeps a worker. Raises NotFound for an unknown tenant."""
-    tenant = _tenant(settings, tenant_id)
+    tenant = known_tenant(settings, tenant_id)
     if tenant.identity is Identity.PLAIN:
         return user_id
     keys = tenant_keys(settings.master_key_bytes(), tenant_id, tenant.key_salt)
     return token(keys, Kind.USER, user_id)
 
 
-def _tenant(settings: CommonSettings, tenant_id: str) -> Tenant:
+def known_tenant(settings: CommonSettings, tenant_id: str) -> Tenant:
+    """The tenant's policy. Raises NotFound for an unknown tenant."""
     control = Control(settings.control_url)
     try:
+        control.create_schema()
         tenant = control.tenant(tenant_id)
     finally:
         control.close()
     if tenant is None:
-        raise NotFound(f"no tenant {tenant_id}")
+        data = shlex.quote(str(settings.data_dir))
+        raise NotFound(
+            f"no tenant {tenant_id}",
+            remedy=f"coworkai tenant list --data {data} names them; "
+            f"coworkai tenant set {tenant_id} --data {data} makes it",
+        )
     return tenant

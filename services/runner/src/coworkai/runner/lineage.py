@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from types import MappingProxyType
+from typing import Any
 
 import polars as pl
 
@@ -53,6 +54,8 @@ from coworkai.runner.worker_day import RunStep, WorkerDay, run_step, silver_read
 
 SLICE_SEPARATOR = "/"
 """A slice may also be named `<workblock_id>/<sequence>`."""
+_DIGITS = 9
+"""Decimal places of a difference, as in a brief."""
 _NO_PIECES = pl.DataFrame(
     schema={"event_id": pl.String, "started_at": TIMESTAMP, "ended_at": TIMESTAMP, "app": pl.String}
 )
@@ -153,7 +156,8 @@ def _name(identifier: str) -> FactName:
     try:
         return fact_name(f"{FactKind.SLICE}:{block}#{sequence}" if is_slice else identifier)
     except ValueError as error:
-        raise NotFound(f"no id of a fact: {error}", remedy="wb:…, wb:…/3, kpi:…, goal:…, chat:…") from None
+        kinds = ", ".join(f"{kind}:…" for kind in FactKind)
+        raise NotFound(f"no id of a fact: {error}", remedy=f"{kinds}, wb:…/3 (a slice)") from None
 
 
 # ------------------------------------------------------------------------------------------ published rows
@@ -208,6 +212,7 @@ def _block(gold: _PublishedGold, day: WorkerDay, name: FactName) -> Origin:
         _recounted(computed),
         day.pieces_within(computed),
         day.keystrokes(theirs),
+        formula="from the first to the last activity of a stretch of work without a long pause",
     )
 
 
@@ -243,6 +248,7 @@ def _usage(gold: _PublishedGold, day: WorkerDay, name: FactName) -> Origin:
         _recounted(day.gold[GOLD_USAGE.id].filter(*wanted)),
         day.kept_pieces(of_name),
         day.keystrokes(of_name, *synthetic),
+        formula="seconds of evidence in the day's workblocks under this name, those that overlap once",
     )
 
 
@@ -359,18 +365,45 @@ def _baseline(gold: _PublishedGold, day: WorkerDay, name: FactName) -> Origin:
     compared = baselines_on(rows, day.day).row(0, named=True)
     return Origin(
         GOLD_KPI_DAILY.id,
-        {**value.row, **{key: compared[key] for key in ("median_28d", "mad_z", "baseline_days")}},
-        value.recount,
+        value.row,
+        {**value.recount, **_against(compared)},
         value.pieces,
         value.keystrokes,
         value.others,
         tuple(fact_id(FactKind.KPI, day.user_id, on, measure) for on in (day.day, *past["date"])),
-        f"value against the median of the {BASELINES.baseline_days} days before; z = 0.6745 x "
-        f"(value - median) / MAD, with {BASELINES.baseline_min_days} days or more",
+        f"value against the median of the {BASELINES.baseline_days} days before; "
+        "difference = value - median; z = 0.6745 x difference / MAD, "
+        f"with {BASELINES.baseline_min_days} days or more",
     )
 
 
+def _against(compared: Mapping[str, Any]) -> dict[str, object]:
+    """What a brief cites of a comparison, by the names that it has there; no comparison without a median."""
+    value, median, days = compared["value"], compared["median_28d"], compared["baseline_days"]
+    if value is None or median is None:
+        return {"days": days}
+    difference = round(value - median, _DIGITS)
+    direction = "above" if difference > 0 else "below" if difference < 0 else "same"
+    return {
+        "median": median,
+        "difference": difference,
+        "change": difference / median if median > 0 else None,
+        "direction": direction,
+        "z": compared["mad_z"],
+        "days": days,
+    }
+
+
 # ------------------------------------------------------------------------------------------ declared and said
+_DECLARED: Mapping[FactKind, str] = MappingProxyType(
+    {
+        FactKind.GOAL: "declared in the day's manifests; done where the end of the day says so",
+        FactKind.TARGET: "declared in the manifests; attainment = actual / target",
+        FactKind.AREA: "declared in the day's manifests, in this order",
+    }
+)
+
+
 def _declared(_gold: _PublishedGold, day: WorkerDay, name: FactName) -> Origin:
     pair = _only(day.silver[SILVER_MANIFEST_PAIRS.id], "manifest")
     column = {FactKind.GOAL: "goals", FactKind.TARGET: "kpis", FactKind.AREA: "focus_areas"}[name.kind]
@@ -388,6 +421,7 @@ def _declared(_gold: _PublishedGold, day: WorkerDay, name: FactName) -> Origin:
         _artifact(day, "manifests"),
         {"user_id": day.user_id, "date": day.day, **values},
         others={SILVER_MANIFEST_PAIRS.id: day.shown(SILVER_MANIFEST_PAIRS)},
+        formula=_DECLARED[name.kind],
     )
 
 
@@ -412,6 +446,7 @@ def _chats(_gold: _PublishedGold, day: WorkerDay, _name: FactName) -> Origin:
         counted,
         others={SILVER_CHAT.id: day.shown(SILVER_CHAT)},
         facts=tuple(fact_id(FactKind.CHAT, day.user_id, day.day, one) for one in said["event_id"]),
+        formula="the worker's own messages of the day, their conversations, and those that tell of a blocker",
     )
 
 

@@ -53,8 +53,10 @@ def rebuild(
     Raises NotFound (no such tenant or version), Terminal (a range that is none), Overloaded (a runner holds
     the tenant), StorageUnavailable (also for files that vacuum has removed).
     """
-    if not first <= last or (last - first).days >= MAX_DAYS:
-        raise Terminal("the range of days is empty or too long")
+    if first > last:
+        raise Terminal(f"the range of days is empty: {first} is after {last}", remedy="swap the dates")
+    if (last - first).days >= MAX_DAYS:
+        raise Terminal(f"the range of days is too long: {(last - first).days + 1} days; at most {MAX_DAYS}")
     tenant = pipeline.control.tenant(tenant_id)
     if tenant is None:
         raise NotFound("no such tenant")

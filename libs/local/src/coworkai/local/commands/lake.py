@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -12,7 +13,6 @@ import typer
 from rich.table import Table
 
 from coworkai.common.control import Control
-from coworkai.common.errors import NotFound
 from coworkai.common.wording import counted
 from coworkai.local.commands.options import (
     DEFAULT_DATA,
@@ -34,7 +34,8 @@ _DAY = ["%Y-%m-%d"]
 def tables(
     data: Data = DEFAULT_DATA,
     tenant: Annotated[
-        str | None, typer.Option(metavar="ID", help="Only this tenant's; all by default.", show_default=False)
+        str | None,
+        typer.Option(metavar="ID", help="Only this tenant's; all by default.", show_default=False),
     ] = None,
     json: Json = False,
 ) -> None:
@@ -43,9 +44,12 @@ def tables(
     Example: coworkai tables --data ./demo-data
     """
     from coworkai.common.lake import Lake
+    from coworkai.local.identities import known_tenant
     from coworkai.local.inventory import inventory
 
     settings = settings_of(data)
+    if tenant is not None:
+        known_tenant(settings, tenant)
     found = inventory(Lake(settings.lake_uri, settings.storage_options), settings.control_url, tenant)
     if json:
         print_json(found)
@@ -99,11 +103,13 @@ def rebuild(
     tenant: Tenant,
     first: Annotated[
         datetime,
-        typer.Option("--from", metavar="DATE", formats=_DAY, help="First local date.", show_default=False),
+        typer.Option(
+            "--from", metavar="YYYY-MM-DD", formats=_DAY, help="First local date.", show_default=False
+        ),
     ],
     last: Annotated[
         datetime,
-        typer.Option("--to", metavar="DATE", formats=_DAY, help="Last local date.", show_default=False),
+        typer.Option("--to", metavar="YYYY-MM-DD", formats=_DAY, help="Last local date.", show_default=False),
     ],
     *,
     as_of: Annotated[
@@ -203,6 +209,10 @@ def lineage(
         ),
     ],
     tenant: Tenant,
+    *,
+    everything: Annotated[
+        bool, typer.Option("--all", help="List every event and fact instead of the first of them.")
+    ] = False,
     data: Data = DEFAULT_DATA,
     json: Json = False,
 ) -> None:
@@ -211,21 +221,16 @@ def lineage(
     Example: coworkai lineage wb:31my5iJtNx:U06GFvM:00/3 --tenant acme --data ./data
     """
     from coworkai.common.lake import Lake
+    from coworkai.local.identities import known_tenant
     from coworkai.local.trace import show_trace, trace_json
     from coworkai.runner.lineage import lineage as trace
     from coworkai.runner.stages import TenantRules
 
     settings = settings_of(data)
-    control = Control(settings.control_url)
-    try:
-        known = control.tenant(tenant)
-    finally:
-        control.close()
-    if known is None:
-        raise NotFound(f"no tenant {tenant}")
+    known = known_tenant(settings, tenant)
     lake = Lake(settings.lake_uri, settings.storage_options)
     traced = trace(lake, tenant, identifier, TenantRules.of_zone(known.time_zone))
     if json:
         print_json(trace_json(traced))
         return
-    show_trace(out, traced)
+    show_trace(out, traced, f"--tenant {tenant} --data {shlex.quote(str(data))}", everything=everything)
