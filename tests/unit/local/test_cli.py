@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import base64
 import json
+from datetime import date
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
+from coworkai.common.control import Control, Stage
 from coworkai.common.errors import CoworkError
 from coworkai.local.cli import app, main
-from coworkai.local.commands.options import result_console
+from coworkai.local.commands.options import result_console, settings_of
 
 RUNNER = CliRunner()
 
@@ -241,3 +243,47 @@ def test_a_rebuild_of_days_without_telemetry_says_so(tmp_path: Path) -> None:
     days = ("--from", "2026-03-02", "--to", "2026-03-03")
     printed = run("rebuild", "--tenant", "acme", *days, "--data", tmp_path)
     assert printed.startswith("No data: acme has no telemetry from 2026-03-02 to 2026-03-03.")
+
+
+def test_a_tenant_that_does_not_exist_fails_with_the_command_that_makes_it(tmp_path: Path) -> None:
+    day = ("--date", "2026-03-02")
+    for command in (
+        ("tables",),
+        ("lineage", "wb:x:0:00"),
+        ("brief", "--user", "ana", *day),
+        ("brief", "--team", "Sales", *day),
+    ):
+        error = fails(*command, "--tenant", "nope", "--data", tmp_path)
+        assert error.message == "no tenant nope"
+        assert f"coworkai tenant set nope --data {tmp_path}" in str(error.remedy)
+
+
+def test_a_brief_is_of_a_worker_or_of_a_team(tmp_path: Path) -> None:
+    command = ["brief", "--tenant", "acme", "--date", "2026-03-02", "--data", str(tmp_path)]
+    for chosen in ([], ["--user", "ana", "--team", "Sales"]):
+        assert RUNNER.invoke(app, [*command, *chosen]).exit_code == 2
+
+
+def test_a_brief_of_a_day_that_is_still_being_computed_says_so(tmp_path: Path) -> None:
+    run("tenant", "set", "acme", "--data", tmp_path)
+    asked = ("brief", "--tenant", "acme", "--date", "2026-03-02", "--data", tmp_path)
+    for whose in (("--user", "ana"), ("--team", "Sales")):
+        assert fails(*asked, *whose).message == "acme has no data yet"
+    control = Control(settings_of(tmp_path).control_url)
+    control.mark_dirty("acme", Stage.SILVER, [date(2026, 3, 2)])
+    control.close()
+    for whose in (("--user", "ana"), ("--team", "Sales")):
+        error = fails(*asked, *whose)
+        assert error.message == "2026-03-02 is still being computed"
+        assert error.remedy == "try again in a minute"
+
+
+def test_a_range_or_limit_that_is_none_is_named(tmp_path: Path) -> None:
+    run("tenant", "set", "acme", "--data", tmp_path)
+    rebuild = ("rebuild", "--tenant", "acme", "--data", tmp_path)
+    assert "is empty" in fails(*rebuild, "--from", "2026-03-03", "--to", "2026-03-02").message
+    assert "at most 3660" in fails(*rebuild, "--from", "2000-03-03", "--to", "2026-03-02").message
+    writer = ("tenant", "writer", "acme", "--data", tmp_path)
+    assert fails(*writer, "--tokens-per-minute", "0").remedy == "give --tokens-per-minute 1 or more"
+    missing = "coworkai tenant writer TENANT --writer openai --model MODEL --base-url BASE_URL"
+    assert fails(*writer, "--writer", "openai").remedy == missing

@@ -57,20 +57,21 @@ class InsightPolicy:
             raise Terminal(f"brief_days is not between 1 and {BRIEF_DAYS_MAX}")
         if not CONTEXT_TOKENS_MIN <= self.context_tokens <= CONTEXT_TOKENS_MAX:
             raise Terminal(f"context_tokens is not between {CONTEXT_TOKENS_MIN} and {CONTEXT_TOKENS_MAX}")
-        if (
-            min(self.requests_per_minute, self.tokens_per_minute) < 1
-            or min(self.daily_budget_tokens, self.daily_budget_usd) < 0
-        ):
-            raise Terminal("a limit of model calls is below what makes sense")
+        for name, least in _LEAST.items():
+            if getattr(self, name) < least:
+                option = name.replace("_", "-")
+                raise Terminal(f"{name} is below {least}", remedy=f"give --{option} {least} or more")
         if missing := [name for name in _NEEDED[self.writer] if not getattr(self, name)]:
             raise Terminal(
                 f"writer {self.writer.value} needs {', '.join(missing)}",
-                remedy=f"give {' '.join('--' + name.replace('_', '-') for name in missing)}",
+                remedy=f"coworkai tenant writer TENANT --writer {self.writer.value} "
+                + " ".join(f"--{name.replace('_', '-')} {name.upper()}" for name in _NEEDED[self.writer]),
             )
         if self.base_url is not None and urlparse(self.base_url).scheme not in {"http", "https"}:
             raise Terminal("base_url is no http:// or https:// address")
 
 
+_LEAST = {"requests_per_minute": 1, "tokens_per_minute": 1, "daily_budget_tokens": 0, "daily_budget_usd": 0}
 _NEEDED: dict[Writer, tuple[str, ...]] = {
     Writer.DETERMINISTIC: (),
     Writer.GEMINI: ("model", "project"),

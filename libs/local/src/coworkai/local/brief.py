@@ -1,9 +1,9 @@
-"""One worker's brief: found in the lake, or written now, and shown with its evidence."""
+"""One worker's or team's brief: found in the lake, or written now, and shown with its evidence."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import date
+from datetime import date, timedelta
 
 import polars as pl
 from rich.console import Console
@@ -21,7 +21,7 @@ from coworkai.insights.brief import Brief, Stated
 from coworkai.insights.metering import Meter
 from coworkai.insights.settings import InsightsSettings
 from coworkai.insights.writing import ModelWriting
-from coworkai.local.identities import stored_user_id
+from coworkai.local.identities import known_tenant, stored_user_id
 
 
 def worker_brief(settings: InsightsSettings, tenant_id: str, user: str, day: date) -> Brief:
@@ -35,17 +35,45 @@ def worker_brief(settings: InsightsSettings, tenant_id: str, user: str, day: dat
     return found if found is not None else _written_now(settings, tenant_id, names, day)
 
 
+def team_brief(settings: CommonSettings, tenant_id: str, team: str, day: date) -> Brief:
+    """The team's newest brief of the day. Raises NotFound (no such tenant, no brief), StorageUnavailable."""
+    tenant = known_tenant(settings, tenant_id)
+    found = _stored_brief(settings, tenant_id, "team", [team], day)
+    if found is not None:
+        return found
+    control = Control(settings.control_url)
+    try:
+        raise _nothing(
+            settings,
+            control,
+            tenant_id,
+            day,
+            NotFound(
+                f"no brief of this team on {day}",
+                remedy=f"check --team and --date; a team has one with {tenant.min_group} workers or more",
+            ),
+        )
+    finally:
+        control.close()
+
+
 def stored_worker_brief(
     settings: CommonSettings, tenant_id: str, names: Sequence[str], day: date
 ) -> Brief | None:
     """The newest published brief of the day of whom the first of these names stands for."""
+    return _stored_brief(settings, tenant_id, "worker", names, day)
+
+
+def _stored_brief(
+    settings: CommonSettings, tenant_id: str, kind: str, names: Sequence[str], day: date
+) -> Brief | None:
     lake = Lake(settings.lake_uri, settings.storage_options)
     versions = published(lake.open(OPS_RUNS, tenant_id), Stage.STAGE2)
     delta = lake.open(GOLD_BRIEFS, tenant_id, version=versions.version(GOLD_BRIEFS))
     with reading(GOLD_BRIEFS):
         rows = (
             scan(delta, GOLD_BRIEFS, [day])
-            .filter(pl.col("subject_kind") == "worker", pl.col("subject_id").is_in(list(names)))
+            .filter(pl.col("subject_kind") == kind, pl.col("subject_id").is_in(list(names)))
             .sort("version")
             .select("brief_json")
             .collect()
@@ -67,10 +95,31 @@ def _written_now(settings: InsightsSettings, tenant_id: str, names: Sequence[str
             found = stored_worker_brief(settings, tenant_id, [name], day)
             if found is not None:
                 return found
+        unknown = f"nothing is known of this worker up to {day}"
+        raise _nothing(settings, control, tenant_id, day, NotFound(unknown, remedy="check --user and --date"))
     finally:
         writing.close()
         control.close()
-    raise NotFound(f"nothing is known of this worker up to {day}", remedy="check --user and --date")
+
+
+def _nothing(
+    settings: CommonSettings, control: Control, tenant_id: str, day: date, known: NotFound
+) -> NotFound:
+    """Why there is no brief: the day is still being computed, or has no data; `known` where it has."""
+    # A worker's local day is computed from the days around it, too.
+    if any(abs(waiting.date - day) <= timedelta(days=1) for waiting in control.dirty(tenant_id=tenant_id)):
+        return NotFound(f"{day} is still being computed", remedy="try again in a minute")
+    lake = Lake(settings.lake_uri, settings.storage_options)
+    days = (
+        published(lake.open(OPS_RUNS, tenant_id), Stage.STAGE1).run_ids
+        if lake.exists(OPS_RUNS, tenant_id)
+        else {}
+    )
+    if day in days:
+        return known
+    if not days:
+        return NotFound(f"{tenant_id} has no data yet", remedy="send some, and try again in a minute")
+    return NotFound(f"there is no data of {day}", remedy=f"the last day with data is {max(days)}")
 
 
 # ------------------------------------------------------------------------------------------------- show

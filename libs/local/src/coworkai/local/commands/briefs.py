@@ -1,4 +1,4 @@
-"""`coworkai brief`: one worker's brief."""
+"""`coworkai brief`: one worker's or team's brief."""
 
 from __future__ import annotations
 
@@ -12,29 +12,47 @@ from coworkai.local.commands.options import DEFAULT_DATA, Data, Json, Tenant, ou
 
 def brief(
     tenant: Tenant,
+    *,
     user: Annotated[
-        str,
+        str | None,
         typer.Option(
             metavar="ID", help="The worker: as the collector names them, or their token.", show_default=False
         ),
-    ],
+    ] = None,
+    team: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="A team instead of a worker.", show_default=False),
+    ] = None,
     day: Annotated[
         datetime,
-        typer.Option("--date", metavar="DATE", formats=["%Y-%m-%d"], help="Local date.", show_default=False),
+        typer.Option(
+            "--date", metavar="YYYY-MM-DD", formats=["%Y-%m-%d"], help="Local date.", show_default=False
+        ),
     ],
     data: Data = DEFAULT_DATA,
     json: Json = False,
 ) -> None:
-    """A worker's brief of a day with its evidence; written now where there is none yet.
+    """A worker's or a team's brief of a day with its evidence.
+
+    A worker's is written now where there is none yet. A team's is written with those of its workers, where
+    they are enough for the tenant's smallest group.
 
     Example: coworkai brief --tenant acme --user ana --date 2026-03-02 --data ./data
+
+    Example: coworkai brief --tenant acme --team Sales --date 2026-03-02 --data ./data
     """
     from coworkai.common.settings import load
     from coworkai.insights.settings import InsightsSettings
-    from coworkai.local.brief import show_brief, worker_brief
+    from coworkai.local.brief import show_brief, team_brief, worker_brief
 
     settings_of(data)
-    found = worker_brief(load(InsightsSettings, data_dir=data), tenant, user, day.date())
+    settings = load(InsightsSettings, data_dir=data)
+    if user is not None and team is None:
+        found = worker_brief(settings, tenant, user, day.date())
+    elif team is not None and user is None:
+        found = team_brief(settings, tenant, team, day.date())
+    else:
+        raise typer.BadParameter("give one of them", param_hint="--user or --team")
     if json:
         print_json(found.model_dump(mode="json"))
         return

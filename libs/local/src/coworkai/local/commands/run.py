@@ -176,7 +176,7 @@ def demo(
     """Two weeks of a sample organisation, from telemetry to workblocks, reports and briefs.
 
     25 workers in 4 teams and 3 time zones, with overlaps, duplicates, late and broken records, personal data
-    in titles and chat. The same seed makes the same organisation.
+    in titles and chat. The same seed makes the same organisation. An earlier demo in the folder is replaced.
 
     Example: coworkai demo --data ./demo-data
     """
@@ -218,6 +218,7 @@ def _fresh_demo_folder(data: Path) -> None:
     make_folder(data, "--data")
     mark = data / DEMO_MARK
     if mark.exists():
+        err.print(Text(f"replacing the demo in {data}"), soft_wrap=True)
         shutil.rmtree(data)
     elif any(data.iterdir()):
         raise Terminal(f"{data} holds something else than a demo", remedy="give an empty folder with --data")
