@@ -30,6 +30,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
+from functools import cached_property
 from types import MappingProxyType
 
 import msgspec
@@ -260,9 +261,16 @@ class FactBook:
     def get(self, fact_id: str) -> Fact | None:
         return self.facts.get(fact_id)
 
+    @cached_property
+    def _by_kind(self) -> Mapping[FactKind, list[Fact]]:
+        found: dict[FactKind, list[Fact]] = {}
+        for fact in self.facts.values():
+            found.setdefault(fact.kind, []).append(fact)
+        return found
+
     def of(self, kind: FactKind, on: date | None = None) -> list[Fact]:
         """Facts of a kind, of one day where given, in order."""
-        return [fact for fact in self.facts.values() if fact.kind is kind and (on is None or fact.date == on)]
+        return [fact for fact in self._by_kind.get(kind, ()) if on is None or fact.date == on]
 
     def kpi(self, measure: str, on: date | None = None) -> Fact | None:
         """The measure of a day (the primary one by default) where it has a value."""

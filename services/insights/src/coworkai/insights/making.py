@@ -84,6 +84,8 @@ class Made:
 
     brief: Brief = field(repr=False)
     version: int
+    content: str = field(repr=False)
+    """The brief as JSON."""
     markdown: str = field(repr=False)
     book: FactBook = field(repr=False)
     insights: Sequence[InsightRow] = field(repr=False)
@@ -220,7 +222,14 @@ def finish(
         provenance=provenance,
     )
     return Made(
-        brief, work.version, brief_markdown(brief), work.book, work.insights, work.context, provider_tokens
+        brief,
+        work.version,
+        brief.model_dump_json(),
+        brief_markdown(brief),
+        work.book,
+        work.insights,
+        work.context,
+        provider_tokens,
     )
 
 

@@ -37,9 +37,7 @@ from coworkai.insights.gold import PinnedGold
 from coworkai.insights.making import RULES_VERSION, Made, Terms
 from coworkai.insights.prompts.fill import prompts_version
 from coworkai.insights.publish import (
-    Artifact,
     StoredBrief,
-    artifacts_of,
     complete_run,
     forget_complete,
     newest_briefs,
@@ -216,6 +214,8 @@ class Pipeline:
                         inputs, outputs, workers, group, self.writing, retry_s=self.config.retry_s
                     )
                     self._publish(held, outputs, inputs, batch, progress)
+                    # Not beside the next one.
+                    del batch
             self._publish(held, outputs, inputs, team_batch(inputs, group), progress)
             self._publish_failures(held, outputs, inputs, progress, group)
             self._settle(inputs, outputs, progress, group)
@@ -288,10 +288,9 @@ class Pipeline:
         if not made:
             return
         tenant_id = held.lease.tenant_id
-        artifacts: Iterator[Artifact] = chain.from_iterable(artifacts_of(*one) for one in made)
         try:
             held.confirm()
-            put_all(self.store, artifacts)
+            put_all(self.store, made)
             held.confirm()
         except LeaseLost:
             forget_complete(self.store, tenant_id, days)

@@ -132,7 +132,7 @@ def _brief_row(made: Made, run_ids: Mapping[date, str]) -> dict[str, object]:
         "repaired": grounding.repaired,
         "replaced": grounding.replaced,
         "fallback_reason": grounding.fallback_reason,
-        "brief_json": brief.model_dump_json(),
+        "brief_json": made.content,
         "markdown": made.markdown,
         "fact_ids": [each.fact_id for each in brief.evidence],
         "gold_versions": [
@@ -195,7 +195,7 @@ def artifacts_of(made: Made, stored: StoredBrief | None = None) -> Iterator[Arti
     subject, primary = brief.subject.id, brief.primary_date
     window = (primary, brief.start_date, brief.end_date)
     place = paths.brief if brief.subject.kind == "worker" else paths.team_brief
-    yield place(subject, *window, "json"), (stored.content if stored else brief.model_dump_json()).encode()
+    yield place(subject, *window, "json"), (stored.content if stored else made.content).encode()
     yield place(subject, *window, "md"), (stored.markdown if stored else made.markdown).encode()
     if made.context is None:
         return
@@ -228,10 +228,15 @@ def _json(value: object) -> bytes:
     return msgspec.json.format(msgspec.json.encode(value), indent=2) + b"\n"
 
 
-def put_all(store: ArtifactStore, artifacts: Iterable[Artifact]) -> None:
-    """Write the artefacts, several at a time. Raises StorageUnavailable."""
+def put_all(store: ArtifactStore, made: Iterable[tuple[Made, StoredBrief | None]]) -> None:
+    """Write the artefacts of briefs, of several at a time. Raises StorageUnavailable, and as `render`."""
+
+    def put(one: tuple[Made, StoredBrief | None]) -> None:
+        for artifact in artifacts_of(*one):
+            store.put(*artifact)
+
     with ThreadPoolExecutor(_WRITERS) as pool:
-        for _ in pool.map(lambda artifact: store.put(*artifact), artifacts):
+        for _ in pool.map(put, made):
             pass
 
 
