@@ -13,9 +13,9 @@ from rich.text import Text
 from coworkai.common.control import Control, Stage
 from coworkai.common.errors import NotFound
 from coworkai.common.lake import Lake, reading, scan
-from coworkai.common.published import published
+from coworkai.common.published import published, read_published
 from coworkai.common.settings import CommonSettings
-from coworkai.common.tables import GOLD_BRIEFS, OPS_RUNS
+from coworkai.common.tables import GOLD_ACCOUNTING, GOLD_BRIEFS, OPS_RUNS
 from coworkai.insights.app import build_pipeline
 from coworkai.insights.brief import Brief, Stated
 from coworkai.insights.metering import Meter
@@ -110,11 +110,11 @@ def _nothing(
     if any(abs(waiting.date - day) <= timedelta(days=1) for waiting in control.dirty(tenant_id=tenant_id)):
         return NotFound(f"{day} is still being computed", remedy="try again in a minute")
     lake = Lake(settings.lake_uri, settings.storage_options)
-    days = (
-        published(lake.open(OPS_RUNS, tenant_id), Stage.STAGE1).run_ids
-        if lake.exists(OPS_RUNS, tenant_id)
-        else {}
-    )
+    days: list[date] = []
+    if lake.exists(OPS_RUNS, tenant_id):
+        with reading(GOLD_ACCOUNTING):
+            rows = read_published(lake, GOLD_ACCOUNTING, tenant_id, Stage.STAGE1)
+            days = rows.filter(pl.col("raw_s") > 0).select("date").unique().collect()["date"].to_list()
     if day in days:
         return known
     if not days:
