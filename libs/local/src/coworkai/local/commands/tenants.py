@@ -188,7 +188,7 @@ def set_writer(
     changes = {name: value for name, value in given.items() if value is not None}
     with _control(data) as control:
         if control.tenant(tenant_id) is None:
-            raise NotFound("no such tenant", remedy="create the tenant first")
+            raise NotFound(f"no tenant {tenant_id}", remedy=f"coworkai tenant set {tenant_id} --data {data}")
         now = control.insight_policy(tenant_id)
         forgotten = _MODEL_NAMES if writer not in {None, now.writer} else {}
         policy = replace(now, **{**forgotten, **changes})  # type: ignore[arg-type]
