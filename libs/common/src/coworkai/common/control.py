@@ -30,6 +30,7 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import available_timezones
 
+import tenacity
 from sqlalchemy import (
     BigInteger,
     Boolean,
@@ -814,9 +815,20 @@ def _engine(url: str) -> Engine:
 def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
     # Transactions begin where _begin_sqlite says, not at the driver's first write.
     connection.isolation_level = None
-    connection.execute("PRAGMA journal_mode = WAL")
+    _use_wal(connection)
     connection.execute("PRAGMA synchronous = NORMAL")
     connection.execute("PRAGMA foreign_keys = ON")
+
+
+@tenacity.retry(
+    retry=tenacity.retry_if_exception_type(sqlite3.OperationalError),
+    stop=tenacity.stop_after_delay(BUSY_TIMEOUT_S),
+    wait=tenacity.wait_random(0.005, 0.05),
+    reraise=True,
+)
+def _use_wal(connection: sqlite3.Connection) -> None:
+    # Of two that switch a new database at once one is refused at once, without the busy timeout.
+    connection.execute("PRAGMA journal_mode = WAL")
 
 
 def _begin_sqlite(connection: Connection) -> None:
