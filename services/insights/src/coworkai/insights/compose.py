@@ -301,6 +301,7 @@ def _open_before(book: FactBook, goal: Fact) -> Fact | None:
             for fact in sorted(book.of(FactKind.GOAL), key=lambda fact: fact.date)
             if fact.date < book.primary
             and fact["status"] == Status.OPEN
+            and known(fact, "name")
             and str(fact["name"]).casefold() == name
         ),
         None,

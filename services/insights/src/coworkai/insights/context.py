@@ -201,7 +201,7 @@ def _day(
 ) -> Iterator[_Part]:
     arrived = facts.get(FactKind.DAY, ())
     heading = f"## {on.isoformat()}"
-    lines = [_line(shown, fact) for fact in arrived] or ["- nothing is known of this day"]
+    lines = _lines(shown, arrived) or ["- nothing is known of this day"]
     yield _Part(on, ComponentName.ARRIVED, heading, lines)
     day = arrived[0] if arrived else None
     is_primary = on == shown.book.primary
@@ -212,7 +212,7 @@ def _day(
         if name is ComponentName.MEASURES:
             found = [_measure(shown, fact, usual.get(fact.measure)) for fact in facts.get(FactKind.KPI, ())]
         else:
-            found = [_line(shown, fact) for kind in kinds for fact in facts.get(kind, ())]
+            found = [line for kind in kinds for line in _lines(shown, facts.get(kind, ()))]
         why = _why_missing(day, name, is_primary=is_primary)
         yield _Part(on, name, f"### {name.value.capitalize()}", found, why)
 
@@ -260,13 +260,18 @@ class _Shown(dict[Field, str]):
         return text
 
 
-def _line(shown: _Shown, fact: Fact) -> str:
-    said = [
-        f"{name.removesuffix('_s')} {text}"
-        for name, field in fact.fields.items()
-        if name != "date" and field.value is not None and (text := shown[field])
-    ]
-    return f"- {fact.kind.value}: {', '.join(said)}"
+def _lines(shown: _Shown, facts: Iterable[Fact]) -> list[str]:
+    """A line a fact; none of one that has no value."""
+    lines: list[str] = []
+    for fact in facts:
+        said = [
+            f"{name.removesuffix('_s')} {text}"
+            for name, field in fact.fields.items()
+            if name != "date" and field.value is not None and (text := shown[field])
+        ]
+        if said:
+            lines.append(f"- {fact.kind.value}: {', '.join(said)}")
+    return lines
 
 
 def _measure(shown: _Shown, fact: Fact, baseline: Fact | None) -> str:

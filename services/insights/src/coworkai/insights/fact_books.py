@@ -2,12 +2,13 @@
 
     Gold of the window ─▶ fact_rows: choose and number, all workers at once ─▶ one pass a worker ─▶ FactBook
 
-Pure. A value that is null is left out or stays null: nothing becomes a zero here.
+Pure. A value that is null is left out or stays null: nothing becomes a zero here. Text without a visible
+character and numbers that are not finite have no value either.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import cache
@@ -31,6 +32,7 @@ from coworkai.common.tables import (
     GOLD_USAGE,
     GOLD_WORKBLOCKS,
 )
+from coworkai.insights.clean import clean
 from coworkai.insights.fact_rows import (
     CHAT,
     DEFAULT_RULES,
@@ -65,6 +67,10 @@ __all__ = [
     "worker_books",
 ]
 
+_WORDED = frozenset({FieldUnit.NAME, FieldUnit.TEXT})
+"""Units of text that came with telemetry."""
+_READABLE = r"^[^\x1b\x{9b}]*[!-~]"
+"""A visible character, before which no terminal sequence can have begun."""
 _MEASURE_UNITS = {name: FieldUnit(measure.unit.value) for name, measure in CATALOGUE.items()}
 
 
@@ -143,7 +149,7 @@ class _Maker:
         making = _MAKING[kind]
         naming = list(dict.fromkeys(["user_id", "date", *making.rest, *making.key]))
         own = [name for name in FIELDS[kind] if name != "date"]
-        rows = rows.select(*naming, *(pl.col(name).alias(f"field {name}") for name in own))
+        rows = rows.select(*naming, *_stated(rows, kind, own))
         place = {name: n for n, name in enumerate(naming)}
         self._kind, self._prefix = kind, kind.value
         self._is_block, self._is_slice = kind is FactKind.BLOCK, kind is FactKind.SLICE
@@ -191,6 +197,23 @@ class _Maker:
         for place in self._rest:
             name += f":{fact_part(str(row[place]))}"
         return name
+
+
+def _stated(rows: pl.DataFrame, kind: FactKind, names: Iterable[str]) -> Iterator[pl.Expr]:
+    """The columns of the fields; null where text is unreadable or a number is not finite."""
+    for name in names:
+        value = pl.col(name)
+        if FIELDS[kind][name] in _WORDED:
+            value = pl.when(~value.is_in(_unreadable(rows[name]))).then(value)
+        elif rows.schema[name].is_float():
+            value = pl.when(value.is_finite()).then(value)
+        yield value.alias(f"field {name}")
+
+
+def _unreadable(texts: pl.Series) -> list[str]:
+    """Those of the texts that have no visible character."""
+    doubtful = texts.filter(~texts.str.contains(_READABLE).fill_null(value=True)).unique()
+    return [text for text in doubtful if not clean(text, 1)]
 
 
 def _day(source: str, on: date, frames: GoldFrames) -> _Day:

@@ -208,7 +208,7 @@ FIELDS: Mapping[FactKind, Mapping[str, FieldUnit | None]] = MappingProxyType(
 
 
 class Field(msgspec.Struct, frozen=True, gc=False):
-    """One value of a fact; None where it has no meaning that day, never a zero."""
+    """One value of a fact; None where it has no meaning that day, never a zero, a blank or a NaN."""
 
     value: Scalar
     unit: FieldUnit

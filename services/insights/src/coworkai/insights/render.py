@@ -30,6 +30,8 @@ from coworkai.insights.facts import Fact, FactBook, FactKind, Field, FieldUnit
 NAME_MAX_CHARS = 120
 TEXT_MAX_CHARS = 200
 PLACE = re.compile(r"\{(\d{1,2})\}")
+_HUGE = 1e15
+"""From here on a declared number has more digits than a float keeps."""
 _BRACE = re.compile(r"[{}]")
 
 _TYPED_KINDS = frozenset({FactKind.GOAL, FactKind.TARGET, FactKind.AREA, FactKind.THEME, FactKind.SLICE})
@@ -172,6 +174,8 @@ def _duration(value: float) -> str:
 
 def _percent(value: float) -> str:
     share = abs(value)
+    if share >= _HUGE:
+        return f"{share:.3g} times"
     whole = math.floor(_settled(share * 100))
     return "under 1 %" if whole == 0 < share else f"{whole:,} %"
 
@@ -198,7 +202,7 @@ def _floored(value: float, digits: int) -> str:
 
 def _declared(value: float) -> str:
     """A number as it was declared."""
-    return f"{value:g}" if abs(value) >= 1e15 else _plain(value)
+    return f"{value:g}" if abs(value) >= _HUGE else _plain(value)
 
 
 def _plain(value: float) -> str:
