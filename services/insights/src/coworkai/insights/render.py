@@ -175,7 +175,7 @@ def _duration(value: float) -> str:
 def _percent(value: float) -> str:
     share = abs(value)
     if share >= _HUGE:
-        return f"{share:.3g} times"
+        return f"{Decimal(share) * 100:.3g} %"
     whole = math.floor(_settled(share * 100))
     return "under 1 %" if whole == 0 < share else f"{whole:,} %"
 
@@ -196,6 +196,8 @@ def _floored(value: float, digits: int) -> str:
     """Towards zero to `digits` decimals at most, without trailing zeros."""
     if isinstance(value, int):
         return f"{value:,}"
+    if abs(value) >= _HUGE:
+        return f"{value:g}"
     scale = 10**digits
     return _plain(math.trunc(_settled(value * scale)) / scale)
 
