@@ -107,8 +107,28 @@ def test_three_days_of_falling_focus_are_a_trend() -> None:
 
 
 def test_messages_that_took_much_of_the_day_are_told() -> None:
-    book = book_of([usage("app", 1, "code", 8_000.0, 10_000.0), usage("app", 2, "slack", 2_000.0, 10_000.0)])
-    assert text(book, "messaging.2") == "You spent 33 min, 20 % of active time, in slack."
+    book = book_of([usage("app", 1, "code", 8_000.0, 14_000.0), usage("app", 2, "slack", 2_800.0, 14_000.0)])
+    assert text(book, "messaging.2") == "You spent 46 min, 20 % of active time, in slack."
+
+
+@pytest.mark.parametrize(("seconds", "of"), [(2_600.0, 10_000.0), (2_800.0, 20_000.0)])
+def test_messages_that_took_little_are_not_told(seconds: float, of: float) -> None:
+    book = book_of([usage("app", 1, "code", 7_000.0, of), usage("app", 2, "slack", seconds, of)])
+    assert found(book, "messaging.2") is None
+
+
+def test_the_main_app_is_told_only_where_the_day_was_split() -> None:
+    second = usage("app", 2, "chrome", 500.0, 10_000.0)
+    assert found(book_of([usage("app", 1, "code", 9_000.0, 10_000.0), second]), "main_app") is not None
+    for first in (usage("app", 1, "code", 9_600.0, 10_000.0), usage("app", 1, "code", 1_700.0, 3_000.0)):
+        assert found(book_of([first, second]), "main_app") is None
+    assert found(book_of([usage("app", 1, "code", 9_000.0, 10_000.0)]), "main_app") is None
+
+
+def test_blockers_of_a_day_do_not_begin_alike() -> None:
+    book = book_of([message(n, f"13:0{n}", f"step {n} is stuck", is_blocker=True) for n in range(1, 4)])
+    said = [row.statement.text_template for row in insights_of(book) if row.family == "blocker"]
+    assert len(set(said)) == len(said) == 3
 
 
 def test_a_blocker_of_the_chat_is_quoted() -> None:

@@ -503,7 +503,14 @@ def _on_after_hours(book: FactBook, measure: str) -> Iterator[Phrase]:
     usual = book.baseline("after_hours_s")
     for day in book.of(FactKind.DAY, book.primary):
         if known(day, "first_at", "last_at"):
-            words = "see what could move inside your schedule: work ran from {} to {}"
+            words = pick(
+                (
+                    "work ran from {} to {}: pick one task that can wait for the next working day",
+                    "set a time to stop for the next day; this one ran from {} to {}",
+                    "if this was not planned, move one task to the next day: work ran from {} to {}",
+                ),
+                day,
+            )
             yield phrase(words, (day, "first_at"), (day, "last_at"))
     if usual is not None and number(usual, "median") > 0:
         words = "see what can wait: usually {} of the work is outside your schedule"
@@ -529,19 +536,27 @@ def _on_longest_block(book: FactBook, measure: str) -> Iterator[Phrase]:
 
 
 def _on_main_app(book: FactBook, _measure: str) -> Iterator[Phrase]:
-    apps = [fact for fact in book.of(FactKind.USAGE, book.primary) if usage_kind(fact) == "app"]
-    for fact in apps[1:2]:
+    open_goal = next(iter(_goals(book, Status.OPEN)), None)
+    for block in [
+        longest(book.of(FactKind.FOCUS, book.primary)),
+        longest(book.of(FactKind.BLOCK, book.primary)),
+    ]:
+        if block is None:
+            continue
         words = pick(
             (
-                "check that this is the split you planned: {} came next with {}",
-                "if another split suits the goals better, start there: {} was next with {}",
+                "start the next day's main task at about {} again",
+                "put the next piece of that work at {}, where this day's longest run began",
             ),
-            fact,
+            block,
         )
+        yield phrase(words, (block, "started_at"))
+    if open_goal is not None:
+        yield phrase("put part of that time into {}", (open_goal, "name"))
+    apps = [fact for fact in book.of(FactKind.USAGE, book.primary) if usage_kind(fact) == "app"]
+    for fact in apps[1:2]:
+        words = "do what is left in {} in one go: it had {}"
         yield phrase(words, (fact, "name"), (fact, "duration_s"))
-    for fact in apps[:1]:
-        words = "if that was not the plan, set the share of a day it should have: it had {}"
-        yield phrase(words, (fact, "duration_s"))
 
 
 def _on_copying(book: FactBook, measure: str) -> Iterator[Phrase]:
@@ -553,12 +568,26 @@ def _on_copying(book: FactBook, measure: str) -> Iterator[Phrase]:
 
 def _on_messaging(book: FactBook, _measure: str) -> Iterator[Phrase]:
     for fact in sorted(book.of(FactKind.FOCUS, book.primary), key=lambda fact: -number(fact, "duration_s")):
-        yield phrase(
-            "read messages at set times, and keep the hours from {} free of them", (fact, "started_at")
+        words = pick(
+            (
+                "read messages at set times, and keep the hours from {} free of them",
+                "answer messages in a few rounds, none of them at about {}",
+                "turn notifications off at about {}, when focused work began",
+                "let messages wait while you focus: this day that began at {}",
+            ),
+            fact,
         )
+        yield phrase(words, (fact, "started_at"))
     for fact in book.of(FactKind.DAY, book.primary):
         if known(fact, "first_at"):
-            yield phrase("read messages at set times; the day's work began at {}", (fact, "first_at"))
+            words = pick(
+                (
+                    "read messages at set times; the day's work began at {}",
+                    "begin with your own work and read messages after it; this day began at {}",
+                ),
+                fact,
+            )
+            yield phrase(words, (fact, "first_at"))
 
 
 def _on_theme(book: FactBook, _measure: str) -> Iterator[Phrase]:

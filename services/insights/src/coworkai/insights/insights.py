@@ -56,8 +56,14 @@ class InsightRules:
     synthetic_min_s: float = 300.0
     noise_min_s: float = 120.0
     overlapped_min_s: float = 1_800.0
-    messaging_min_share: float = 0.12
+    main_app_min_s: float = 1_800.0
+    main_app_max_share: float = 0.95
+    """Above it there is no split of the day to tell of."""
+    messaging_min_s: float = 2_700.0
+    messaging_min_share: float = 0.15
     themes_max: int = 3
+    theme_word_min_messages: int = 4
+    """Messages that make a theme of a single word; fewer do of a pair of words."""
     blockers_max: int = 3
 
 
@@ -345,17 +351,22 @@ def _after_hours(book: FactBook, rules: InsightRules) -> Iterator[_Found]:
 
 
 def _apps(book: FactBook, rules: InsightRules) -> Iterator[_Found]:
-    for fact in book.of(FactKind.USAGE, book.primary):
-        if usage_kind(fact) != "app":
-            continue
-        share = number(fact, "day_share")
+    apps = [fact for fact in book.of(FactKind.USAGE, book.primary) if usage_kind(fact) == "app"]
+    for fact in apps:
+        share, seconds = number(fact, "day_share"), number(fact, "duration_s")
         if fact["rank"] == 1:
+            if len(apps) == 1 or seconds < rules.main_app_min_s or share > rules.main_app_max_share:
+                continue
             words = pick(
                 ("{} of your active time was in {}", "you spent {} of the day's active time in {}"), fact
             )
             said = phrase(words, (fact, "day_share"), (fact, "name"))
             yield _Found("main_app", said, 0.4 + share)
-        elif str(fact["name"]) in MESSAGING and share >= rules.messaging_min_share:
+        elif (
+            str(fact["name"]) in MESSAGING
+            and seconds >= rules.messaging_min_s
+            and share >= rules.messaging_min_share
+        ):
             words = "you spent {}, {} of active time, in {}"
             said = phrase(words, (fact, "duration_s"), (fact, "day_share"), (fact, "name"))
             yield _Found(f"messaging.{fact['rank']}", said, 0.9 + 2 * share)
@@ -434,16 +445,22 @@ def _cut_by_midnight(book: FactBook) -> Iterator[_Found]:
 
 
 # ---------------------------------------------------------------------------------------------------- chat
+_BLOCKED = (
+    "you asked {}: {}",
+    "put to {}: {}",
+    "your message to {}: {}",
+    "you wrote to {}: {}",
+    "from your chat with {}: {}",
+)
+"""A message that names a blocker; under the heading that says so."""
+
+
 def _blockers(book: FactBook, rules: InsightRules) -> Iterator[_Found]:
-    for place, fact in enumerate(blockers(book)[-rules.blockers_max :], start=1):
-        words = pick(
-            (
-                "you told {} of a blocker: {}",
-                "a blocker that you put to {}: {}",
-                "you asked {} about a blocker: {}",
-            ),
-            fact,
-        )
+    told = blockers(book)[-rules.blockers_max :]
+    first = _BLOCKED.index(pick(_BLOCKED, *told[:1]))
+    for place, fact in enumerate(told, start=1):
+        # In turn, so that no two of a day begin alike.
+        words = _BLOCKED[(first + place) % len(_BLOCKED)]
         said = phrase(words, (fact, "assistant"), (fact, "text"))
         yield _Found(
             f"blocker.{place}", said, 4.0 - place / 10, InsightKind.CHAT, states=StatementKind.BLOCKER
@@ -452,7 +469,12 @@ def _blockers(book: FactBook, rules: InsightRules) -> Iterator[_Found]:
 
 def _themes(book: FactBook, rules: InsightRules) -> Iterator[_Found]:
     chats = next(iter(book.of(FactKind.CHATS, book.primary)), None)
-    themes = [fact for fact in book.of(FactKind.THEME, book.primary) if known(fact, "name", "messages")]
+    themes = [
+        fact
+        for fact in book.of(FactKind.THEME, book.primary)
+        if known(fact, "name", "messages")
+        and (" " in str(fact["name"]) or number(fact, "messages") >= rules.theme_word_min_messages)
+    ]
     for place, fact in enumerate(themes[: rules.themes_max], start=1):
         said = phrase("{} came up in {} messages", (fact, "name"), (fact, "messages"))
         total = number(chats, "messages") if place == 1 else 0
