@@ -3,7 +3,7 @@
 From published Gold to published tables and artefacts. Stage 1 makes the Gold of one day of 1,000 workers with
 2,000 activities and 480 keystroke minutes each; the working days before, those of the window and those that
 baselines are taken from, are that day with other numbers. Every worker has a team,
-manifests and seven messages a day. That makes 155 facts a brief, as many as in the sample organisation.
+manifests and seven messages a day. That makes some 155 facts a brief, as many as in the sample organisation.
 """
 
 from __future__ import annotations

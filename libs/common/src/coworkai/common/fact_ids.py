@@ -42,6 +42,7 @@ class FactKind(StrEnum):
     GROUP = "group"
 
 
+_KINDS: Mapping[str, FactKind] = MappingProxyType({kind.value: kind for kind in FactKind})
 REST: Mapping[FactKind, tuple[str, ...]] = MappingProxyType(
     {
         FactKind.KPI: ("measure",),
@@ -96,8 +97,7 @@ def group_fact_id(level: str, group: str, period: str, on: date, measure: str) -
 
 def kind_of(identifier: str) -> FactKind | None:
     """The kind that an id says it is of; None for no kind of ours."""
-    prefix = identifier.partition(":")[0]
-    return FactKind(prefix) if prefix in set(FactKind) else None
+    return _KINDS.get(identifier.partition(":")[0])
 
 
 def fact_name(identifier: str) -> FactName:
