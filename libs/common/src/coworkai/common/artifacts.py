@@ -40,6 +40,8 @@ _CLIENT_OPTIONS = frozenset(
     }
 )
 """Options of the HTTP client; delta-rs takes them beside the store's own, obstore apart from them."""
+_WRITERS = 8
+_MULTIPART_BYTES = 8 * 1024 * 1024
 
 
 class ArtifactStore:
@@ -56,10 +58,15 @@ class ArtifactStore:
         """The store at the lake's root."""
         return cls(settings.lake_uri, settings.storage_options)
 
+    @property
+    def writers(self) -> int:
+        """How many threads keep the store busy: a folder answers at once."""
+        return 1 if isinstance(self._store, LocalStore) else _WRITERS
+
     def put(self, path: str, content: bytes) -> None:
         """Write or replace the whole object."""
         with _errors(path):
-            obstore.put(self._store, path, content)
+            obstore.put(self._store, path, content, use_multipart=len(content) > _MULTIPART_BYTES)
 
     def get(self, path: str) -> bytes:
         """Content of the object. Raises NotFound."""

@@ -30,7 +30,6 @@ from coworkai.insights.making import RULES_VERSION, Made, Newest
 Artifact = tuple[str, bytes]
 BriefKey = tuple[date, str, str]
 """Primary date, kind and id of the subject."""
-_WRITERS = 8
 _RUN_ID_BYTES = 8
 
 
@@ -235,7 +234,7 @@ def put_all(store: ArtifactStore, made: Iterable[tuple[Made, StoredBrief | None]
         for artifact in artifacts_of(*one):
             store.put(*artifact)
 
-    with ThreadPoolExecutor(_WRITERS) as pool:
+    with ThreadPoolExecutor(store.writers) as pool:
         for _ in pool.map(put, made):
             pass
 

@@ -30,14 +30,13 @@ from coworkai.runner.stage1.artifact_frames import ArtifactInputs, artifact_fram
 from coworkai.runner.stages import TenantRules
 
 Artifact = tuple[str, bytes]
-_WRITERS = 8
 _ROW_GROUP_ROWS = 65_536
 _CHAT_HISTORY = "chat_history"
 
 
 def put_all(store: ArtifactStore, artifacts: Iterable[Artifact]) -> None:
     """Write the artefacts, several at a time. Raises StorageUnavailable."""
-    with ThreadPoolExecutor(_WRITERS) as pool:
+    with ThreadPoolExecutor(store.writers) as pool:
         for _ in pool.map(lambda artifact: store.put(*artifact), artifacts):
             pass
 
