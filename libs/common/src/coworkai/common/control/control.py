@@ -20,64 +20,28 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
-import sqlite3
-from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from enum import StrEnum
-from pathlib import Path
 from typing import Any
 from zoneinfo import available_timezones
 
-import tenacity
-from sqlalchemy import (
-    BigInteger,
-    Boolean,
-    Column,
-    Connection,
-    Date,
-    Engine,
-    Float,
-    ForeignKey,
-    Integer,
-    LargeBinary,
-    MetaData,
-    Row,
-    String,
-    Table,
-    Text,
-    TypeDecorator,
-    and_,
-    create_engine,
-    delete,
-    event,
-    inspect,
-    literal,
-    make_url,
-    select,
-    text,
-    true,
-    update,
-)
-from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.engine import Dialect
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy import Connection, Row, and_, delete, select, update
 
 from coworkai.common.clock import Clock, utc_now
-from coworkai.common.errors import Forbidden, LeaseLost, SettingsError, StorageUnavailable, Terminal
+from coworkai.common.control import schema
+from coworkai.common.control.database import Database
+from coworkai.common.control.schema import EPOCH, KEY_ID_CHARS
+from coworkai.common.errors import Forbidden, LeaseLost, Terminal
 from coworkai.common.insight_policy import InsightPolicy, Writer
 
-BUSY_TIMEOUT_S = 30
 FIRST_RETRY = timedelta(minutes=1)
 LAST_RETRY = timedelta(hours=6)
 LLM_CALL_LOST = timedelta(minutes=15)
 """Longer than any call of a model takes, with its waits and attempts."""
 INGEST_KEY_PREFIX = "cwi_"
-_KEY_ID_CHARS = 16
 _SALT_BYTES = 16
-_SCHEMA_LOCK = 0x636F776F
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Identity(StrEnum):
@@ -162,160 +126,41 @@ class Spend:
     cost_microusd: int
 
 
-class _Instant(TypeDecorator[datetime]):
-    """An aware UTC time as integer microseconds, the same in both databases."""
-
-    impl = BigInteger
-    cache_ok = True
-
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> int | None:
-        return None if value is None else (value - _EPOCH) // timedelta(microseconds=1)
-
-    def process_result_value(self, value: int | None, dialect: Dialect) -> datetime | None:
-        return None if value is None else _EPOCH + timedelta(microseconds=value)
-
-
-metadata = MetaData()
-_tenants = Table(
-    "tenants",
-    metadata,
-    Column("tenant_id", String(63), primary_key=True),
-    Column("active", Boolean, nullable=False),
-    Column("identity", String(16), nullable=False),
-    Column("capture_keystrokes", String(16), nullable=False),
-    Column("capture_clipboard", String(16), nullable=False),
-    Column("time_zone", String(64), nullable=False),
-    Column("min_group", Integer, nullable=False),
-    Column("key_salt", LargeBinary, nullable=False),
-    Column("created_at", _Instant, nullable=False),
-)
-_ingest_keys = Table(
-    "ingest_keys",
-    metadata,
-    Column("key_id", String(_KEY_ID_CHARS), primary_key=True),
-    Column("tenant_id", ForeignKey(_tenants.c.tenant_id), nullable=False, index=True),
-    Column("secret_digest", LargeBinary, nullable=False),
-    Column("created_at", _Instant, nullable=False),
-    Column("revoked_at", _Instant),
-)
-_cursors = Table(
-    "log_cursors",
-    metadata,
-    Column("table_id", String(128), primary_key=True),
-    Column("version", BigInteger, nullable=False),
-)
-_dirty = Table(
-    "dirty_days",
-    metadata,
-    Column("tenant_id", String(63), primary_key=True),
-    Column("stage", String(16), primary_key=True),
-    Column("date", Date, primary_key=True),
-    Column("mark", BigInteger, nullable=False),
-    Column("done", BigInteger, nullable=False),
-    Column("attempts", Integer, nullable=False),
-    Column("not_before", _Instant, nullable=False),
-)
-_planned = Table(
-    "planned_days",
-    metadata,
-    Column("tenant_id", String(63), primary_key=True),
-    Column("stage", String(16), primary_key=True),
-    Column("date", Date, primary_key=True),
-    Column("due_at", _Instant, primary_key=True),
-)
-_leases = Table(
-    "lane_leases",
-    metadata,
-    Column("tenant_id", String(63), primary_key=True),
-    Column("lane", String(16), primary_key=True),
-    Column("holder", String(256), nullable=False),
-    Column("fence", BigInteger, nullable=False),
-    Column("expires_at", _Instant, nullable=False),
-)
-_insight_policies = Table(
-    "insight_policies",
-    metadata,
-    Column("tenant_id", ForeignKey(_tenants.c.tenant_id), primary_key=True),
-    Column("writer", String(16), nullable=False),
-    Column("model", String(256)),
-    Column("base_url", String(2048)),
-    Column("endpoint", String(256)),
-    Column("project", String(256)),
-    Column("location", String(64)),
-    Column("brief_days", Integer, nullable=False),
-    Column("context_tokens", Integer, nullable=False),
-    Column("requests_per_minute", Integer, nullable=False),
-    Column("tokens_per_minute", BigInteger, nullable=False),
-    Column("daily_budget_tokens", BigInteger, nullable=False),
-    Column("daily_budget_usd", Float, nullable=False),
-)
-_llm_spend = Table(
-    "llm_spend",
-    metadata,
-    Column("tenant_id", String(63), primary_key=True),
-    Column("date", Date, primary_key=True),
-    Column("tokens", BigInteger, nullable=False),
-    Column("cost_microusd", BigInteger, nullable=False),
-)
-_llm_calls = Table(
-    "unpublished_llm_calls",
-    metadata,
-    Column("call_id", String(32), primary_key=True),
-    Column("tenant_id", String(63), nullable=False, index=True),
-    Column("row", Text, nullable=False),
-    Column("open_until", _Instant, nullable=False),
-)
-_FORMER_LEASES = "leases"
-"""Leases of before there were lanes: all of them the runner's."""
-_accepted_collectors = Table(
-    "accepted_collectors",
-    metadata,
-    Column("tenant_id", ForeignKey(_tenants.c.tenant_id), primary_key=True),
-    Column("source", String(32), primary_key=True),
-    Column("collector", String(4096), primary_key=True),
-    Column("until", _Instant, nullable=False),
-)
-
-
 class Control:
-    """The store at `url` (`sqlite:///path` or `postgresql://…`). Safe to share between threads.
+    """The control plane in the store at a URL (`sqlite:///path` or `postgresql://…`), or in one that is open.
 
-    `plain_allowed`: whether a tenant may be given identity `plain`; not in cloud mode.
+    Safe to share between threads. `plain_allowed`: whether a tenant may be given identity `plain`, as never in
+    cloud mode.
     """
 
-    def __init__(self, url: str, clock: Clock = utc_now, *, plain_allowed: bool = True) -> None:
+    def __init__(self, store: Database | str, clock: Clock = utc_now, *, plain_allowed: bool = True) -> None:
+        self._database = Database(store) if isinstance(store, str) else store
         self._clock = clock
         self._plain_allowed = plain_allowed
-        self._engine = _engine(url)
-        self._insert = sqlite.insert if self._engine.dialect.name == "sqlite" else postgresql.insert
 
     def create_schema(self) -> None:
         """Create what is missing; any number of services may do so at once."""
-        with self._write() as connection:
-            if connection.dialect.name == "postgresql":
-                connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _SCHEMA_LOCK})
-            metadata.create_all(connection)
-            if inspect(connection).has_table(_FORMER_LEASES):
-                self._adopt_former_leases(connection)
+        self._database.migrate()
 
     def close(self) -> None:
-        self._engine.dispose()
+        self._database.close()
 
     def ping(self) -> None:
         """Raises StorageUnavailable when the store does not answer."""
-        with self._read() as connection:
-            connection.execute(select(1))
+        self._database.ping()
 
     # ---------------------------------------------------------------------------------------- tenants
     def tenant(self, tenant_id: str) -> Tenant | None:
-        with self._read() as connection:
-            row = connection.execute(select(_tenants).where(_tenants.c.tenant_id == tenant_id)).one_or_none()
+        with self._database.read() as connection:
+            row = connection.execute(
+                select(schema.tenants).where(schema.tenants.c.tenant_id == tenant_id)
+            ).one_or_none()
         return None if row is None else _tenant(row)
 
     def tenants(self) -> list[Tenant]:
         """Every tenant, by id."""
-        with self._read() as connection:
-            return [_tenant(row) for row in connection.execute(select(_tenants).order_by("tenant_id"))]
+        with self._database.read() as connection:
+            return [_tenant(row) for row in connection.execute(select(schema.tenants).order_by("tenant_id"))]
 
     def put_tenant(
         self,
@@ -357,29 +202,31 @@ class Control:
             "key_salt": secrets.token_bytes(_SALT_BYTES),
             "created_at": self._clock(),
         }
-        statement = self._insert(_tenants).values(**born, **policy)
-        with self._write() as connection:
+        statement = self._database.insert(schema.tenants).values(**born, **policy)
+        with self._database.write() as connection:
             zone_before = connection.scalar(
-                select(_tenants.c.time_zone).where(_tenants.c.tenant_id == tenant_id).with_for_update()
+                select(schema.tenants.c.time_zone)
+                .where(schema.tenants.c.tenant_id == tenant_id)
+                .with_for_update()
             )
             if zone_before not in {None, time_zone}:
                 self._mark_all(connection, tenant_id)
             row = connection.execute(
                 statement.on_conflict_do_update(index_elements=["tenant_id"], set_=policy).returning(
-                    *_tenants.columns
+                    *schema.tenants.columns
                 )
             ).one()
         return _tenant(row)
 
     def insight_policy(self, tenant_id: str) -> InsightPolicy:
         """How the tenant's briefs are written; the defaults where nothing was set."""
-        with self._read() as connection:
+        with self._database.read() as connection:
             return self._insight_policy(connection, tenant_id)
 
     @staticmethod
     def _insight_policy(connection: Connection, tenant_id: str) -> InsightPolicy:
         row = connection.execute(
-            select(_insight_policies).where(_insight_policies.c.tenant_id == tenant_id)
+            select(schema.insight_policies).where(schema.insight_policies.c.tenant_id == tenant_id)
         ).one_or_none()
         if row is None:
             return InsightPolicy()
@@ -394,15 +241,18 @@ class Control:
         if self.tenant(tenant_id) is None:
             raise Terminal("no such tenant", remedy="create the tenant first")
         values = {**asdict(policy), "writer": policy.writer.value}
-        statement = self._insert(_insight_policies).values(tenant_id=tenant_id, **values)
-        with self._write() as connection:
+        statement = self._database.insert(schema.insight_policies).values(tenant_id=tenant_id, **values)
+        with self._database.write() as connection:
             before = self._insight_policy(connection, tenant_id)
             connection.execute(statement.on_conflict_do_update(index_elements=["tenant_id"], set_=values))
             if policy != before:
                 newest = (
-                    select(_dirty.c.date)
-                    .where(_dirty.c.tenant_id == tenant_id, _dirty.c.stage == Stage.STAGE2.value)
-                    .order_by(_dirty.c.date.desc())
+                    select(schema.dirty_days.c.date)
+                    .where(
+                        schema.dirty_days.c.tenant_id == tenant_id,
+                        schema.dirty_days.c.stage == Stage.STAGE2.value,
+                    )
+                    .order_by(schema.dirty_days.c.date.desc())
                     .limit(policy.brief_days)
                 )
                 days = connection.execute(newest).scalars().all()
@@ -419,19 +269,19 @@ class Control:
         """
         if spend.tokens > budget.tokens or spend.cost_microusd > budget.cost_microusd:
             return False
-        tokens = _llm_spend.c.tokens + spend.tokens
-        cost_microusd = _llm_spend.c.cost_microusd + spend.cost_microusd
+        tokens = schema.llm_spend.c.tokens + spend.tokens
+        cost_microusd = schema.llm_spend.c.cost_microusd + spend.cost_microusd
         reserved = (
-            self._insert(_llm_spend)
+            self._database.insert(schema.llm_spend)
             .values(tenant_id=tenant_id, date=day, tokens=spend.tokens, cost_microusd=spend.cost_microusd)
             .on_conflict_do_update(
                 index_elements=["tenant_id", "date"],
                 set_={"tokens": tokens, "cost_microusd": cost_microusd},
                 where=and_(tokens <= budget.tokens, cost_microusd <= budget.cost_microusd),
             )
-            .returning(_llm_spend.c.tokens)
+            .returning(schema.llm_spend.c.tokens)
         )
-        with self._write() as connection:
+        with self._database.write() as connection:
             if connection.scalar(reserved) is None:
                 return False
             self._put_call(connection, tenant_id, call_id, lost, self._clock() + LLM_CALL_LOST)
@@ -440,45 +290,50 @@ class Control:
     def settle_spend(self, tenant_id: str, day: date, change: Spend, *, call_id: str, row: str) -> None:
         """Correct what was reserved by `change`, and keep the call's row until it is published, at once."""
         corrected = (
-            update(_llm_spend)
-            .where(_llm_spend.c.tenant_id == tenant_id, _llm_spend.c.date == day)
+            update(schema.llm_spend)
+            .where(schema.llm_spend.c.tenant_id == tenant_id, schema.llm_spend.c.date == day)
             .values(
-                tokens=_llm_spend.c.tokens + change.tokens,
-                cost_microusd=_llm_spend.c.cost_microusd + change.cost_microusd,
+                tokens=schema.llm_spend.c.tokens + change.tokens,
+                cost_microusd=schema.llm_spend.c.cost_microusd + change.cost_microusd,
             )
         )
-        with self._write() as connection:
+        with self._database.write() as connection:
             connection.execute(corrected)
-            self._put_call(connection, tenant_id, call_id, row, _EPOCH)
+            self._put_call(connection, tenant_id, call_id, row, EPOCH)
 
     def spend(self, tenant_id: str, day: date) -> Spend:
         """What the tenant's model calls of the UTC day come to, those under way by their estimates."""
-        statement = select(_llm_spend.c.tokens, _llm_spend.c.cost_microusd).where(
-            _llm_spend.c.tenant_id == tenant_id, _llm_spend.c.date == day
+        statement = select(schema.llm_spend.c.tokens, schema.llm_spend.c.cost_microusd).where(
+            schema.llm_spend.c.tenant_id == tenant_id, schema.llm_spend.c.date == day
         )
-        with self._read() as connection:
+        with self._database.read() as connection:
             row = connection.execute(statement).one_or_none()
         return Spend(0, 0) if row is None else Spend(row.tokens, row.cost_microusd)
 
     def unpublished_calls(self, tenant_id: str) -> dict[str, str]:
         """Rows of model calls that are over, by call id; a call not heard of for `LLM_CALL_LOST` is over."""
-        statement = select(_llm_calls.c.call_id, _llm_calls.c.row).where(
-            _llm_calls.c.tenant_id == tenant_id, _llm_calls.c.open_until <= self._clock()
+        statement = select(schema.unpublished_llm_calls.c.call_id, schema.unpublished_llm_calls.c.row).where(
+            schema.unpublished_llm_calls.c.tenant_id == tenant_id,
+            schema.unpublished_llm_calls.c.open_until <= self._clock(),
         )
-        with self._read() as connection:
+        with self._database.read() as connection:
             return {row.call_id: row.row for row in connection.execute(statement.order_by("call_id"))}
 
     def forget_calls(self, call_ids: Collection[str]) -> None:
         """Rows that are published."""
-        with self._write() as connection:
-            connection.execute(delete(_llm_calls).where(_llm_calls.c.call_id.in_(sorted(call_ids))))
+        with self._database.write() as connection:
+            connection.execute(
+                delete(schema.unpublished_llm_calls).where(
+                    schema.unpublished_llm_calls.c.call_id.in_(sorted(call_ids))
+                )
+            )
 
     def _put_call(
         self, connection: Connection, tenant_id: str, call_id: str, row: str, open_until: datetime
     ) -> None:
         values = {"row": row, "open_until": open_until}
         connection.execute(
-            self._insert(_llm_calls)
+            self._database.insert(schema.unpublished_llm_calls)
             .values(call_id=call_id, tenant_id=tenant_id, **values)
             .on_conflict_do_update(index_elements=["call_id"], set_=values)
         )
@@ -491,10 +346,10 @@ class Control:
         """
         if self.tenant(tenant_id) is None:
             raise Terminal("no such tenant", remedy="create the tenant first")
-        key_id, secret = secrets.token_hex(_KEY_ID_CHARS // 2), secrets.token_urlsafe(32)
-        with self._write() as connection:
+        key_id, secret = secrets.token_hex(KEY_ID_CHARS // 2), secrets.token_urlsafe(32)
+        with self._database.write() as connection:
             connection.execute(
-                _ingest_keys.insert().values(
+                schema.ingest_keys.insert().values(
                     key_id=key_id,
                     tenant_id=tenant_id,
                     secret_digest=_digest(secret),
@@ -507,11 +362,15 @@ class Control:
         """The active tenant that the key speaks for; None for a wrong or revoked key."""
         key_id, secret = _split_key(key)
         statement = (
-            select(_ingest_keys.c.tenant_id, _ingest_keys.c.secret_digest)
-            .join(_tenants, _tenants.c.tenant_id == _ingest_keys.c.tenant_id)
-            .where(_ingest_keys.c.key_id == key_id, _ingest_keys.c.revoked_at.is_(None), _tenants.c.active)
+            select(schema.ingest_keys.c.tenant_id, schema.ingest_keys.c.secret_digest)
+            .join(schema.tenants, schema.tenants.c.tenant_id == schema.ingest_keys.c.tenant_id)
+            .where(
+                schema.ingest_keys.c.key_id == key_id,
+                schema.ingest_keys.c.revoked_at.is_(None),
+                schema.tenants.c.active,
+            )
         )
-        with self._read() as connection:
+        with self._database.read() as connection:
             row = connection.execute(statement).one_or_none()
         if row is None or not hmac.compare_digest(row.secret_digest, _digest(secret)):
             return None
@@ -522,20 +381,20 @@ class Control:
         """Revoke a key, given whole or by its first 20 characters; whether there was such a live key."""
         key_id, _ = _split_key(key)
         statement = (
-            update(_ingest_keys)
-            .where(_ingest_keys.c.key_id == key_id, _ingest_keys.c.revoked_at.is_(None))
+            update(schema.ingest_keys)
+            .where(schema.ingest_keys.c.key_id == key_id, schema.ingest_keys.c.revoked_at.is_(None))
             .values(revoked_at=self._clock())
         )
-        with self._write() as connection:
+        with self._database.write() as connection:
             return connection.execute(statement).rowcount == 1
 
     # ------------------------------------------------------------------------------ ingest's breaker
     def accept_collector(self, tenant_id: str, source: str, collector: str, until: datetime) -> None:
         """Let a collector's telemetry through ingest's breaker until then, however much is quarantined."""
-        statement = self._insert(_accepted_collectors).values(
+        statement = self._database.insert(schema.accepted_collectors).values(
             tenant_id=tenant_id, source=source, collector=collector, until=until
         )
-        with self._write() as connection:
+        with self._database.write() as connection:
             connection.execute(
                 statement.on_conflict_do_update(
                     index_elements=["tenant_id", "source", "collector"], set_={"until": until}
@@ -543,19 +402,21 @@ class Control:
             )
 
     def is_collector_accepted(self, tenant_id: str, source: str, collector: str) -> bool:
-        accepted = _accepted_collectors.c
+        accepted = schema.accepted_collectors.c
         statement = select(accepted.until).where(
             accepted.tenant_id == tenant_id, accepted.source == source, accepted.collector == collector
         )
-        with self._read() as connection:
+        with self._database.read() as connection:
             until = connection.scalar(statement)
         return until is not None and self._clock() < until
 
     # ----------------------------------------------------------------------------- cursors, dirty days
     def cursor(self, table_id: str) -> int | None:
         """The last version of the table's log whose changes are marked; None before the first."""
-        with self._read() as connection:
-            return connection.scalar(select(_cursors.c.version).where(_cursors.c.table_id == table_id))
+        with self._database.read() as connection:
+            return connection.scalar(
+                select(schema.log_cursors.c.version).where(schema.log_cursors.c.table_id == table_id)
+            )
 
     def advance(
         self,
@@ -569,7 +430,7 @@ class Control:
 
         False, and nothing is done, when another dispatcher has moved the cursor meanwhile.
         """
-        with self._write() as connection:
+        with self._database.write() as connection:
             if not self._move(connection, table_id, seen, version):
                 return False
             for tenant_id in sorted(touched):
@@ -578,7 +439,7 @@ class Control:
 
     def mark_dirty(self, tenant_id: str, stage: Stage, dates: Collection[date]) -> None:
         """Ask for dates to be computed again."""
-        with self._write() as connection:
+        with self._database.write() as connection:
             self._mark(connection, tenant_id, stage, dates)
 
     def plan(self, tenant_id: str, stage: Stage, dates: Collection[date], due_at: datetime) -> None:
@@ -588,28 +449,30 @@ class Control:
             for day in sorted(set(dates))
         ]
         if rows:
-            with self._write() as connection:
-                connection.execute(self._insert(_planned).on_conflict_do_nothing(), rows)
+            with self._database.write() as connection:
+                connection.execute(self._database.insert(schema.planned_days).on_conflict_do_nothing(), rows)
 
     def planned(self, stage: Stage, tenant_id: str) -> list[tuple[date, datetime]]:
         """Dates of the tenant that are to be computed again, and when; by time."""
         statement = (
-            select(_planned.c.date, _planned.c.due_at)
-            .where(_planned.c.stage == stage.value, _planned.c.tenant_id == tenant_id)
+            select(schema.planned_days.c.date, schema.planned_days.c.due_at)
+            .where(schema.planned_days.c.stage == stage.value, schema.planned_days.c.tenant_id == tenant_id)
             .order_by("due_at", "date")
         )
-        with self._read() as connection:
+        with self._database.read() as connection:
             return [(row.date, row.due_at) for row in connection.execute(statement)]
 
     def mark_due(self, stage: Stage) -> int:
         """Mark the dates of the stage dirty whose time has come, and forget their plans; how many."""
-        due = and_(_planned.c.stage == stage.value, _planned.c.due_at <= self._clock())
-        with self._read() as connection:
-            if connection.execute(select(_planned.c.date).where(due).limit(1)).first() is None:
+        due = and_(schema.planned_days.c.stage == stage.value, schema.planned_days.c.due_at <= self._clock())
+        with self._database.read() as connection:
+            if connection.execute(select(schema.planned_days.c.date).where(due).limit(1)).first() is None:
                 return 0
-        with self._write() as connection:
+        with self._database.write() as connection:
             rows = connection.execute(
-                delete(_planned).where(due).returning(_planned.c.tenant_id, _planned.c.date)
+                delete(schema.planned_days)
+                .where(due)
+                .returning(schema.planned_days.c.tenant_id, schema.planned_days.c.date)
             )
             dates: dict[str, set[date]] = {}
             for tenant_id, day in rows:
@@ -626,16 +489,16 @@ class Control:
         ready_only: bool = False,
     ) -> list[DirtyDay]:
         """Dirty dates by tenant, stage and date; with `ready_only` none that waits after a failure."""
-        wanted = [_dirty.c.mark > _dirty.c.done]
+        wanted = [schema.dirty_days.c.mark > schema.dirty_days.c.done]
         if stage is not None:
             stages = [stage] if isinstance(stage, Stage) else stage
-            wanted.append(_dirty.c.stage.in_(one.value for one in stages))
+            wanted.append(schema.dirty_days.c.stage.in_(one.value for one in stages))
         if tenant_id is not None:
-            wanted.append(_dirty.c.tenant_id == tenant_id)
+            wanted.append(schema.dirty_days.c.tenant_id == tenant_id)
         if ready_only:
-            wanted.append(_dirty.c.not_before <= self._clock())
-        statement = select(_dirty).where(and_(*wanted)).order_by("tenant_id", "stage", "date")
-        with self._read() as connection:
+            wanted.append(schema.dirty_days.c.not_before <= self._clock())
+        statement = select(schema.dirty_days).where(and_(*wanted)).order_by("tenant_id", "stage", "date")
+        with self._database.read() as connection:
             return [
                 DirtyDay(row.tenant_id, Stage(row.stage), row.date, row.mark, row.attempts)
                 for row in connection.execute(statement)
@@ -655,16 +518,18 @@ class Control:
         A `failed` day stays dirty and waits: one minute at first, twice as long each time, at most six hours.
         Raises LeaseLost, and nothing is done, when another holder has a newer fence.
         """
-        with self._write() as connection:
+        with self._database.write() as connection:
             self._hold(connection, lease)
             for day in sorted(done, key=lambda day: day.date):
                 connection.execute(
-                    update(_dirty).where(*_is(day)).values(done=day.mark, attempts=0, not_before=_EPOCH)
+                    update(schema.dirty_days)
+                    .where(*_is(day))
+                    .values(done=day.mark, attempts=0, not_before=EPOCH)
                 )
             for day in sorted(failed, key=lambda day: day.date):
                 wait = min(FIRST_RETRY * 2 ** min(day.attempts, 16), LAST_RETRY)
                 connection.execute(
-                    update(_dirty)
+                    update(schema.dirty_days)
                     .where(*_is(day))
                     .values(attempts=day.attempts + 1, not_before=self._clock() + wait)
                 )
@@ -678,16 +543,16 @@ class Control:
         expires_at = now + timedelta(seconds=ttl_s)
         fresh = {"holder": holder, "expires_at": expires_at}
         statement = (
-            self._insert(_leases)
+            self._database.insert(schema.lane_leases)
             .values(tenant_id=tenant_id, lane=lane.value, fence=1, **fresh)
             .on_conflict_do_update(
                 index_elements=["tenant_id", "lane"],
-                set_={**fresh, "fence": _leases.c.fence + 1},
-                where=_leases.c.expires_at <= now,
+                set_={**fresh, "fence": schema.lane_leases.c.fence + 1},
+                where=schema.lane_leases.c.expires_at <= now,
             )
-            .returning(_leases.c.fence)
+            .returning(schema.lane_leases.c.fence)
         )
-        with self._write() as connection:
+        with self._database.write() as connection:
             fence = connection.scalar(statement)
         return None if fence is None else Lease(tenant_id, lane, holder, fence, expires_at)
 
@@ -697,26 +562,31 @@ class Control:
         Raises LeaseLost when somebody has.
         """
         expires_at = self._clock() + timedelta(seconds=ttl_s)
-        with self._write() as connection:
+        with self._database.write() as connection:
             self._hold(connection, lease)
-            connection.execute(update(_leases).where(*_of(lease)).values(expires_at=expires_at))
+            connection.execute(update(schema.lane_leases).where(*_of(lease)).values(expires_at=expires_at))
         return replace(lease, expires_at=expires_at)
 
     def release(self, lease: Lease) -> None:
         """Give the lease back; a lost one is left to its new holder."""
-        with self._write() as connection:
+        with self._database.write() as connection:
             connection.execute(
-                update(_leases).where(*_of(lease), _leases.c.fence == lease.fence).values(expires_at=_EPOCH)
+                update(schema.lane_leases)
+                .where(*_of(lease), schema.lane_leases.c.fence == lease.fence)
+                .values(expires_at=EPOCH)
             )
 
     # --------------------------------------------------------------------------------------- plumbing
     def _move(self, connection: Connection, table_id: str, seen: int | None, version: int) -> bool:
         if seen is None:
-            first = self._insert(_cursors).values(table_id=table_id, version=version)
-            return connection.scalar(first.on_conflict_do_nothing().returning(_cursors.c.version)) is not None
+            first = self._database.insert(schema.log_cursors).values(table_id=table_id, version=version)
+            return (
+                connection.scalar(first.on_conflict_do_nothing().returning(schema.log_cursors.c.version))
+                is not None
+            )
         moved = connection.execute(
-            update(_cursors)
-            .where(_cursors.c.table_id == table_id, _cursors.c.version == seen)
+            update(schema.log_cursors)
+            .where(schema.log_cursors.c.table_id == table_id, schema.log_cursors.c.version == seen)
             .values(version=version)
         )
         return moved.rowcount == 1
@@ -730,14 +600,14 @@ class Control:
                 "mark": 1,
                 "done": 0,
                 "attempts": 0,
-                "not_before": _EPOCH,
+                "not_before": EPOCH,
             }
             for day in sorted(set(dates))
         ]
         if rows:
             connection.execute(
-                self._insert(_dirty).on_conflict_do_update(
-                    index_elements=["tenant_id", "stage", "date"], set_={"mark": _dirty.c.mark + 1}
+                self._database.insert(schema.dirty_days).on_conflict_do_update(
+                    index_elements=["tenant_id", "stage", "date"], set_={"mark": schema.dirty_days.c.mark + 1}
                 ),
                 rows,
             )
@@ -747,105 +617,28 @@ class Control:
         """Mark every day that was ever marked for the runner. Those whose Bronze is gone it leaves alone."""
         stages = [stage.value for stage in Stage if stage.lane is Lane.RUNNER]
         connection.execute(
-            update(_dirty)
-            .where(_dirty.c.tenant_id == tenant_id, _dirty.c.stage.in_(stages))
-            .values(mark=_dirty.c.mark + 1)
+            update(schema.dirty_days)
+            .where(schema.dirty_days.c.tenant_id == tenant_id, schema.dirty_days.c.stage.in_(stages))
+            .values(mark=schema.dirty_days.c.mark + 1)
         )
-
-    def _adopt_former_leases(self, connection: Connection) -> None:
-        """Go on with the fences there were, which order what has been published; then drop their table."""
-        kept = [column for column in _leases.columns if column.name != "lane"]
-        former = Table(_FORMER_LEASES, MetaData(), *(Column(each.name, each.type) for each in kept))
-        names = ["tenant_id", "holder", "fence", "expires_at", "lane"]
-        theirs = select(*(former.c[name] for name in names[:-1]), literal(Lane.RUNNER.value))
-        connection.execute(
-            self._insert(_leases).from_select(names, theirs.where(true())).on_conflict_do_nothing()
-        )
-        former.drop(connection)
 
     @staticmethod
     def _hold(connection: Connection, lease: Lease) -> None:
         """Lock the lease's row; raise LeaseLost unless its fence is still ours."""
-        fence = connection.scalar(select(_leases.c.fence).where(*_of(lease)).with_for_update())
+        fence = connection.scalar(select(schema.lane_leases.c.fence).where(*_of(lease)).with_for_update())
         if fence != lease.fence:
             raise LeaseLost("another runner holds the tenant's lease")
 
-    @contextmanager
-    def _read(self) -> Iterator[Connection]:
-        with self._connect(write=False) as connection:
-            yield connection
-
-    @contextmanager
-    def _write(self) -> Iterator[Connection]:
-        with self._connect(write=True) as connection:
-            yield connection
-
-    @contextmanager
-    def _connect(self, *, write: bool) -> Iterator[Connection]:
-        try:
-            with (
-                self._engine.connect().execution_options(coworkai_write=write) as connection,
-                connection.begin(),
-            ):
-                yield connection
-        except DBAPIError as error:
-            raise StorageUnavailable(
-                f"the control store did not answer ({type(error.orig).__name__})"
-            ) from error
-
-
-def _engine(url: str) -> Engine:
-    try:
-        parsed = make_url(url)
-    except Exception as error:
-        raise SettingsError("control_url is no database URL") from error
-    if parsed.get_backend_name() == "postgresql":
-        return create_engine(
-            parsed.set(drivername="postgresql+psycopg"), hide_parameters=True, pool_pre_ping=True
-        )
-    if parsed.get_backend_name() != "sqlite" or not parsed.database:
-        raise SettingsError("control_url must be sqlite:///path or postgresql://…")
-    Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
-    engine = create_engine(parsed, hide_parameters=True, connect_args={"timeout": BUSY_TIMEOUT_S})
-    event.listen(engine, "connect", _prepare_sqlite)
-    event.listen(engine, "begin", _begin_sqlite)
-    return engine
-
-
-def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
-    # Transactions begin where _begin_sqlite says, not at the driver's first write.
-    connection.isolation_level = None
-    _use_wal(connection)
-    connection.execute("PRAGMA synchronous = NORMAL")
-    connection.execute("PRAGMA foreign_keys = ON")
-
-
-@tenacity.retry(
-    retry=tenacity.retry_if_exception_type(sqlite3.OperationalError),
-    stop=tenacity.stop_after_delay(BUSY_TIMEOUT_S),
-    wait=tenacity.wait_random(0.005, 0.05),
-    reraise=True,
-)
-def _use_wal(connection: sqlite3.Connection) -> None:
-    # Of two that switch a new database at once one is refused at once, without the busy timeout.
-    connection.execute("PRAGMA journal_mode = WAL")
-
-
-def _begin_sqlite(connection: Connection) -> None:
-    # A writer takes the write lock first, where it waits its turn; taken later, it would fail at once.
-    write = connection.get_execution_options().get("coworkai_write", False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
-
 
 def _of(lease: Lease) -> tuple[Any, ...]:
-    return _leases.c.tenant_id == lease.tenant_id, _leases.c.lane == lease.lane.value
+    return schema.lane_leases.c.tenant_id == lease.tenant_id, schema.lane_leases.c.lane == lease.lane.value
 
 
 def _is(day: DirtyDay) -> tuple[Any, ...]:
     return (
-        _dirty.c.tenant_id == day.tenant_id,
-        _dirty.c.stage == day.stage.value,
-        _dirty.c.date == day.date,
+        schema.dirty_days.c.tenant_id == day.tenant_id,
+        schema.dirty_days.c.stage == day.stage.value,
+        schema.dirty_days.c.date == day.date,
     )
 
 
@@ -864,7 +657,7 @@ def _tenant(row: Row[Any]) -> Tenant:
 
 def _split_key(key: str) -> tuple[str, str]:
     body = key.removeprefix(INGEST_KEY_PREFIX)
-    return body[:_KEY_ID_CHARS], body[_KEY_ID_CHARS:]
+    return body[:KEY_ID_CHARS], body[KEY_ID_CHARS:]
 
 
 def _digest(secret: str) -> bytes:
