@@ -202,15 +202,51 @@ def test_every_fact_opens_is_recounted_to_what_it_says_and_leads_to_events(place
     for fact in {(fact.kind, fact.measure): fact for fact in facts}.values():
         found = traced(place, fact.fact_id)
         assert (found.fact_id, found.origin.source) == (fact.fact_id, fact.table)
+        assert found.origin.formula, fact.fact_id
         for name, value in found.origin.recount.items():
+            wanted = pytest.approx(value, abs=1e-9) if isinstance(value, float) else value
             for told in (
                 fact.fields[name].value if name in fact.fields else value,
                 found.row.get(name, value),
             ):
-                assert told == pytest.approx(value, abs=1e-9), (fact.fact_id, name)
+                assert told == wanted, (fact.fact_id, name)
         # A group's measure leads to its contributors' measures, which have events.
         assert found.events.is_empty() == (fact.kind is FactKind.GROUP), fact.fact_id
         assert found.origin.facts or fact.kind is not FactKind.GROUP or fact.measure == "withheld"
+
+
+RECOUNTED = {
+    "usage:ana:{DAY}:app:1": {"rank", "duration_s", "day_share"},
+    "chats:ana:{DAY}": {"messages", "conversations", "blockers", "first_at", "last_at"},
+    "chat:ana:{DAY}:00000000-0000-4000-8000-000000000001": {"status"},
+    "goal:ana:{DAY}:1": {"status"},
+    "target:ana:{DAY}:1": {"attainment"},
+    "focus:ana:{DAY}:1": {"started_at", "ended_at", "duration_s"},
+    "pause:ana:{DAY}:1": {"started_at", "ended_at", "duration_s"},
+    "day:ana:{DAY}": {"raw_s", "kept_s", "overlapped_s", "keystroke_minutes", "first_at", "last_at"},
+}
+
+
+def test_what_a_brief_may_cite_of_a_fact_is_recounted(place: Place) -> None:
+    two_rich_days(place)
+    place.process()
+    by_id = {fact.fact_id: fact for fact in facts_of(place)}
+    for identifier, names in RECOUNTED.items():
+        fact = by_id[identifier.format(DAY=DAY)]
+        recount = traced(place, fact.fact_id).origin.recount
+        assert names <= recount.keys(), identifier
+        for name in names:
+            assert recount[name] == fact[name], (identifier, name)
+
+
+def test_a_share_of_the_day_is_made_of_the_days_active_time(place: Place) -> None:
+    two_rich_days(place)
+    place.process()
+    usage = traced(place, f"usage:ana:{DAY}:app:1")
+    (active,) = usage.origin.facts
+    seconds = usage.origin.recount["duration_s"]
+    assert isinstance(seconds, float)
+    assert usage.row["day_share"] == seconds / float(str(traced(place, active).row["value"]))
 
 
 def test_declared_facts_lead_to_the_manifests_of_their_pair(place: Place) -> None:

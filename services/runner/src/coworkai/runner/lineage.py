@@ -191,8 +191,9 @@ def _nth(rows: pl.DataFrame, n: int, what: str) -> Mapping[str, object]:
 
 
 def _recounted(rows: pl.DataFrame) -> Mapping[str, object]:
-    """Numbers of the row that the rules make of Silver; none where they make no such row."""
-    return rows.select(pl.selectors.numeric()).row(0, named=True) if rows.height == 1 else {}
+    """Numbers and instants of the row that the rules make of Silver; none where they make no such row."""
+    counted = pl.selectors.numeric() | pl.selectors.datetime()
+    return rows.select(counted).row(0, named=True) if rows.height == 1 else {}
 
 
 def _block_row(gold: _PublishedGold, name: FactName) -> Mapping[str, object]:
@@ -230,6 +231,8 @@ def _slice(gold: _PublishedGold, day: WorkerDay, name: FactName) -> Origin:
         pieces,
         day.keystrokes(*wanted),
         facts=(name.subject,),
+        formula="activities of one context in the workblock, cut at every minute and joined again while none "
+        "holds keystrokes; duration_s is their evidence, not the span",
     )
 
 
@@ -248,7 +251,9 @@ def _usage(gold: _PublishedGold, day: WorkerDay, name: FactName) -> Origin:
         _recounted(day.gold[GOLD_USAGE.id].filter(*wanted)),
         day.kept_pieces(of_name),
         day.keystrokes(of_name, *synthetic),
-        formula="seconds of evidence in the day's workblocks under this name, those that overlap once",
+        facts=(fact_id(FactKind.KPI, day.user_id, day.day, "active_s"),),
+        formula="seconds of evidence in the day's workblocks under this name, those that overlap once; "
+        "day_share = duration_s / `active_s`",
     )
 
 
@@ -292,7 +297,7 @@ def _pause(gold: _PublishedGold, day: WorkerDay, name: FactName) -> Origin:
     return Origin(
         GOLD_WORKBLOCKS.id,
         {"user_id": day.user_id, "date": day.day, **span(sides), "run_id": sides["run_id"][0]},
-        {"duration_s": span(computed)["duration_s"]} if computed.height == 2 else {},
+        span(computed) if computed.height == 2 else {},
         day.pieces_within(sides),
         day.keystrokes(pl.col("workblock_id").is_in(ids)),
         facts=tuple(ids),
@@ -397,8 +402,8 @@ def _against(compared: Mapping[str, Any]) -> dict[str, object]:
 # ------------------------------------------------------------------------------------------ declared and said
 _DECLARED: Mapping[FactKind, str] = MappingProxyType(
     {
-        FactKind.GOAL: "declared in the day's manifests; done where the end of the day says so",
-        FactKind.TARGET: "declared in the manifests; attainment = actual / target",
+        FactKind.GOAL: "declared in the day's manifests; done where the end of the day names it",
+        FactKind.TARGET: "declared in the manifests; attainment = actual / target, met from 1 on",
         FactKind.AREA: "declared in the day's manifests, in this order",
     }
 )
@@ -412,14 +417,19 @@ def _declared(_gold: _PublishedGold, day: WorkerDay, name: FactName) -> Origin:
     if not 0 < name.number <= len(entries):
         raise NotFound(f"no {name.kind} of this id was declared")
     entry = entries[name.number - 1]
-    values: dict[str, object] = entry if isinstance(entry, dict) else {"name": entry}
+    values: Mapping[str, object] = entry if isinstance(entry, dict) else {"name": entry}
+    recount: dict[str, object] = {}
     if name.kind is FactKind.GOAL:
         done = pair["goals_done"]
         assert isinstance(done, list)
-        values["is_done"] = None if pair["is_eod_missing"] else entry in done
+        values = {**values, "is_done": None if pair["is_eod_missing"] else entry in done}
+        recount["status"] = "unreported" if pair["is_eod_missing"] else "done" if entry in done else "open"
+    elif name.kind is FactKind.TARGET and entry["attainment"] is not None:
+        recount["attainment"] = entry["actual"] / entry["target"]
     return Origin(
         _artifact(day, "manifests"),
         {"user_id": day.user_id, "date": day.day, **values},
+        recount,
         others={SILVER_MANIFEST_PAIRS.id: day.shown(SILVER_MANIFEST_PAIRS)},
         formula=_DECLARED[name.kind],
     )
@@ -427,8 +437,16 @@ def _declared(_gold: _PublishedGold, day: WorkerDay, name: FactName) -> Origin:
 
 def _chat(_gold: _PublishedGold, day: WorkerDay, name: FactName) -> Origin:
     this = pl.col("event_id") == name.rest[0]
-    row = _only(day.silver[SILVER_CHAT.id].filter(this).drop("run_id"), "message")
-    return Origin(_artifact(day, "chat_history"), row, others={SILVER_CHAT.id: day.shown(SILVER_CHAT, this)})
+    said = day.silver[SILVER_CHAT.id].filter(this)
+    row = _only(said.drop("run_id"), "message")
+    names_blocker: bool = said.select(is_blocker(pl.col("text"), chat_words())).item()
+    return Origin(
+        _artifact(day, "chat_history"),
+        row,
+        {"status": "blocker" if names_blocker else None},
+        others={SILVER_CHAT.id: day.shown(SILVER_CHAT, this)},
+        formula="one of the worker's own messages, as it was kept; a blocker where a phrase for one is in it",
+    )
 
 
 def _chats(_gold: _PublishedGold, day: WorkerDay, _name: FactName) -> Origin:
@@ -439,6 +457,8 @@ def _chats(_gold: _PublishedGold, day: WorkerDay, _name: FactName) -> Origin:
         messages=pl.len().cast(pl.Int64),
         conversations=pl.struct("assistant", "conversation_id").n_unique().cast(pl.Int64),
         blockers=is_blocker(pl.col("text"), chat_words()).sum().cast(pl.Int64),
+        first_at=pl.col("occurred_at").min(),
+        last_at=pl.col("occurred_at").max(),
     ).row(0, named=True)
     return Origin(
         _artifact(day, "chat_history"),
@@ -489,6 +509,11 @@ def _day(gold: _PublishedGold, day: WorkerDay, _name: FactName) -> Origin:
         "raw_s": raw_us / _SECOND_US,
         "kept_s": kept_us / _SECOND_US,
         "overlapped_s": (raw_us - kept_us) / _SECOND_US,
+        **_recounted(
+            day.gold[GOLD_WORKBLOCKS.id].select(
+                pl.min("started_at").alias("first_at"), pl.max("ended_at").alias("last_at")
+            )
+        ),
     }
     hidden = activities.join(timeline, on="event_id", how="anti").select("event_id")
     return Origin(
