@@ -1,7 +1,7 @@
 """The grounding gate: the share of seeded falsehoods that it refuses, of true statements that pass, its cost.
 
-The figures are of phrasings and a seed that the gate was not tuned on. Precision is the share of true
-statements that pass.
+The figures are of phrasings and a seed that the gate was not tuned on; without any, they are of those that
+it was tuned on, say so, and have no target. Precision is the share of true statements that pass.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterator
 from random import Random
 
-from benchmarks.grounding_cases import Case, books, falsehoods, phrasings, true_statements
+from benchmarks.grounding_cases import Case, books, falsehoods, has_phrasings, phrasings, true_statements
 from benchmarks.measure import cpu
 from benchmarks.result import Result
 from coworkai.insights.facts import FactBook
@@ -23,17 +23,19 @@ REPEATS = 3
 
 
 def run() -> list[Result]:
-    cases = list(labelled("reported", REPORTED_SEED))
+    is_reported = has_phrasings("reported")
+    cases = list(labelled("reported" if is_reported else "dev", REPORTED_SEED))
     refused = Counter(case.kind for case, book in cases if violations(case.statement, book, case.offered))
     total = Counter(case.kind for case, _ in cases)
     truths = total.pop("true")
     wrongly = refused.pop("true", 0)
-    name = "grounding"
+    name = "grounding" if is_reported else "grounding, in words it was tuned on"
+    share = 99 if is_reported else None
     return [
         Result(name, "falsehoods", sum(total.values()), "statements", at_least=300),
         Result(name, "true statements", truths, "statements", at_least=600),
-        Result(name, "recall", 100 * sum(refused.values()) / sum(total.values()), "%", at_least=99),
-        Result(name, "precision on true statements", 100 * (1 - wrongly / truths), "%", at_least=99),
+        Result(name, "recall", 100 * sum(refused.values()) / sum(total.values()), "%", at_least=share),
+        Result(name, "precision on true statements", 100 * (1 - wrongly / truths), "%", at_least=share),
         *(Result(name, f"recall, {kind}", 100 * refused[kind] / count, "%") for kind, count in total.items()),
         Result(name, "a statement", _cost_ms(cases), "CPU ms", at_most=0.3),
     ]

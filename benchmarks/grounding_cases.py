@@ -284,6 +284,12 @@ class Case:
     offered: frozenset[str]
 
 
+def has_phrasings(name: str) -> bool:
+    """Whether there is a file of the name with statements in it."""
+    path = FOLDER / f"{name}.toml"
+    return path.exists() and bool(tomllib.loads(path.read_text(encoding="utf-8")).get("statement"))
+
+
 def phrasings(name: str) -> Phrasings:
     data: dict[str, Any] = tomllib.loads((FOLDER / f"{name}.toml").read_text(encoding="utf-8"))
     return Phrasings(data["statement"], data["clauses"], data["apps"], data["units"])
@@ -299,7 +305,7 @@ class _Absent(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class _Drawn:
+class Drawn:
     """A phrasing filled from a book; `claims` in the order of their places, `roles` beside them."""
 
     text: str
@@ -310,9 +316,9 @@ class _Drawn:
         return Statement(text_template=self.text, claims=self.claims, kind=self.kind)
 
 
-def _draw(
+def draw(
     phrasing: Mapping[str, str], book: FactBook, *, flip_status: bool = False, flip_direction: bool = False
-) -> _Drawn | None:
+) -> Drawn | None:
     """The phrasing over the book; None where the book has nothing for one of its places."""
     if phrasing.get("when") == "top_majority" and not _share(book) > 0.5:
         return None
@@ -330,7 +336,7 @@ def _draw(
         text = _ROLE.sub(place, text)
     except _Absent:
         return None
-    return _Drawn(text[:1].upper() + text[1:], tuple(claims), StatementKind(phrasing["kind"]))
+    return Drawn(text[:1].upper() + text[1:], tuple(claims), StatementKind(phrasing["kind"]))
 
 
 def _share(book: FactBook) -> float:
@@ -400,7 +406,7 @@ def _span_fact(facts: Sequence[Fact], which: str) -> Fact | None:
 
 def true_statements(book: FactBook, words: Phrasings) -> Iterator[Case]:
     for phrasing in words.statements:
-        drawn = _draw(phrasing, book)
+        drawn = draw(phrasing, book)
         if drawn is not None:
             yield Case("true", drawn.statement(), frozenset(book.facts))
 
@@ -411,7 +417,7 @@ def falsehoods(book: FactBook, words: Phrasings, random: Random, per_kind: int =
     for kind, change in _CHANGES.items():
         found = 0
         for phrasing in random.sample(list(words.statements), len(words.statements)):
-            drawn = _draw(phrasing, book)
+            drawn = draw(phrasing, book)
             if drawn is None or found == per_kind:
                 continue
             case = change(_Change(kind, phrasing, drawn, book, words, random))
@@ -424,7 +430,7 @@ def falsehoods(book: FactBook, words: Phrasings, random: Random, per_kind: int =
 class _Change:
     kind: str
     phrasing: Mapping[str, str]
-    drawn: _Drawn
+    drawn: Drawn
     book: FactBook
     words: Phrasings
     random: Random
@@ -613,14 +619,14 @@ def _flipped(change: _Change) -> Case | None:
     match = _STATUS.search(change.phrasing["text"])
     if match is None or match[1] == match[2]:
         return None
-    drawn = _draw(change.phrasing, change.book, flip_status=True)
+    drawn = draw(change.phrasing, change.book, flip_status=True)
     return change.case(drawn.text) if drawn is not None else None
 
 
 def _turned(change: _Change) -> Case | None:
     if _DIRECTION.search(change.phrasing["text"]) is None:
         return None
-    drawn = _draw(change.phrasing, change.book, flip_direction=True)
+    drawn = draw(change.phrasing, change.book, flip_direction=True)
     return change.case(drawn.text) if drawn is not None else None
 
 

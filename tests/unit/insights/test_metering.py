@@ -70,7 +70,7 @@ class NamedModel:
         return
 
 
-PROMPT = Prompt(Purpose.BRIEF, "brief_v1:abc", "system", SECRET * 10, Answer)
+PROMPT = Prompt(Purpose.BRIEF, "brief_v2:abc", "system", SECRET * 10, Answer)
 ESTIMATE = PROMPT.estimated_tokens() + 1_000
 Do = Callable[[Again], Awaitable[Completion[Answer]]]
 
@@ -164,7 +164,7 @@ def test_an_answered_call_is_recorded_with_what_it_took_and_cost(bench: Bench) -
         purpose="brief",
         provider="gemini",
         model="m",
-        prompt_version="brief_v1:abc",
+        prompt_version="brief_v2:abc",
         brief_id="b" * 32,
         input_tokens=100,
         output_tokens=50,

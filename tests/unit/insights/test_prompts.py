@@ -73,9 +73,9 @@ def test_a_prompt_is_filled_alike_every_time() -> None:
 
 
 def test_a_version_names_the_prompt_and_what_it_says() -> None:
-    name, _, digest = prompt_text("brief_v1").version.partition("@")
-    assert (name, len(digest)) == ("brief_v1", 12)
-    assert prompts_version() != prompt_text("brief_v1").version
+    name, _, digest = prompt_text("brief_v2").version.partition("@")
+    assert (name, len(digest)) == ("brief_v2", 12)
+    assert prompts_version() != prompt_text("brief_v2").version
 
 
 def test_what_came_with_telemetry_stands_in_marked_blocks_only() -> None:

@@ -155,7 +155,7 @@ def superlatives(reading: Reading) -> Iterator[Found]:
     """The longest, the most, the first: true within the book."""
     for item in reading.items:
         entry = item.entry
-        if entry is None or entry.refused is not None:
+        if entry is None or entry.refused is not None or _is_in_turn(item, reading):
             continue
         if entry.rank is not None and item.text != "second":
             target = _ranked(item, reading)
@@ -170,6 +170,12 @@ def superlatives(reading: Reading) -> Iterator[Found]:
                 yield Found(Rule.SUPERLATIVE, item, "a superlative of nothing that is cited")
         elif not _holds(name, target, reading.book) and not _are_first(target, reading):
             yield Found(Rule.SUPERLATIVE, item, "a superlative that does not hold")
+
+
+def _is_in_turn(item: Item, reading: Reading) -> bool:
+    """ "Mute {0} first", "First, return to {0}": what advice begins with."""
+    after = reading.word_after(item)
+    return reading.is_plan and item.text == "first" and (after is None or not after.is_word)
 
 
 def _is_definition(item: Item, reading: Reading) -> bool:

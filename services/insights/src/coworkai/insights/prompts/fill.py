@@ -27,14 +27,14 @@ from coworkai.insights.facts import Fact, FactBook, FactKind
 from coworkai.insights.llm import Prompt, Purpose
 from coworkai.insights.render import NoValue, value_text
 
-BRIEF, REDRAFT, REPAIR = "brief_v1", "redraft_v1", "repair_v1"
+BRIEF, REDRAFT, REPAIR = "brief_v2", "redraft_v2", "repair_v2"
 _DIGEST_BYTES = 6
 _SECTION = re.compile(r"^# (.+)\n", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
 class PromptText:
-    """A prompt's file: its sections by heading, and its version, `brief_v1@<digest>`."""
+    """A prompt's file: its sections by heading, and its version, `brief_v2@<digest>`."""
 
     version: str
     sections: dict[str, str]
@@ -57,6 +57,11 @@ def prompts_version() -> str:
     """The version of all prompts together: it changes with any of them."""
     versions = " ".join(prompt_text(name).version for name in (BRIEF, REDRAFT, REPAIR))
     return f"{BRIEF}@{hashlib.blake2b(versions.encode(), digest_size=_DIGEST_BYTES).hexdigest()}"
+
+
+def saying() -> str:
+    """The sentence forms and words that the grounding gate understands."""
+    return prompt_text(BRIEF).sections["saying"]
 
 
 class OfferedIds:
@@ -94,7 +99,7 @@ def brief_prompt(book: FactBook, offered: Sequence[str], context: str) -> Prompt
     return Prompt(
         Purpose.BRIEF,
         prompt_text(BRIEF).version,
-        _filled(BRIEF, "system", schema=_schema(Draft)),
+        _filled(BRIEF, "system", saying=saying(), schema=_schema(Draft)),
         _filled(BRIEF, "user", **_about(book, offered), context=datamark(notes)),
         Draft,
     )
@@ -124,7 +129,7 @@ def repair_prompt(
     return Prompt(
         Purpose.REPAIR,
         prompt_text(REPAIR).version,
-        _filled(REPAIR, "system", schema=_schema(Repairs)),
+        _filled(REPAIR, "system", saying=saying(), schema=_schema(Repairs)),
         _filled(REPAIR, "user", **_about(book, offered), refused=datamark("\n".join(lines))),
         Repairs,
     )
