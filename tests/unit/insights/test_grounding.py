@@ -25,8 +25,10 @@ DAY = f"{books.USER}:{books.PRIMARY}"
 
 
 def fact(short: str) -> str:
-    """`"kpi focus_s"`, `"usage app:1"`: the id of a fact of the rich day."""
+    """`"kpi focus_s"`, `"usage app:1"`: the id of a fact of the rich day; a whole id stays as it is."""
     kind, _, rest = short.partition(" ")
+    if kind.count(":") > 1:
+        return kind
     return f"{kind}:{DAY}:{rest}" if rest else f"{kind}:{DAY}"
 
 
@@ -45,6 +47,7 @@ def rules(statement: Statement, book: FactBook = BOOK) -> set[Rule]:
 
 
 FOCUS, MEDIAN, MORE = "kpi focus_s.value", "baseline focus_s.median", "baseline focus_s.difference"
+YESTERDAY = f"kpi:{books.USER}:2026-10-26:focus_s.value"
 CODE, CODE_S = "usage app:1.name", "usage app:1.duration_s"
 CHROME, CHROME_S = "usage app:2.name", "usage app:2.duration_s"
 DONE, OPEN = "goal 1.name", "goal 2.name"
@@ -69,6 +72,8 @@ MET, MISSED = "target 1", "target 2"
         said("{0} of {1} goals are done.", "kpi goals_done.value", "kpi goals_declared.value"),
         said("{0} of the work was outside your schedule.", "kpi after_hours_s.value"),
         said("Plan a longer block for {0} tomorrow morning.", OPEN, kind=KIND.NEXT_STEP),
+        said("Mute {0} during focus blocks first.", CHROME, kind=KIND.NEXT_STEP),
+        said("{0} of active time, {1}, went to {2}.", "usage app:1.day_share", CODE_S, CODE),
     ],
     ids=lambda statement: statement.text_template,
 )
@@ -117,6 +122,8 @@ def test_what_the_facts_say_may_be_published(statement: Statement) -> None:
         (Rule.STATUS, said("No end-of-day manifest arrived on {0}.", "day.date")),
         (Rule.DIRECTION, said("{0} of focus time, {1} less than usual.", FOCUS, MORE)),
         (Rule.DIRECTION, said("{0} of focus time, more than usual.", FOCUS)),
+        (Rule.DIRECTION, said("Focus time fell from {0} the day before to {1}.", YESTERDAY, FOCUS)),
+        (Rule.SUPPORT, said("You had {0} of focus, {1}, and you did nothing else.", FOCUS, MORE)),
         (Rule.SUPERLATIVE, said("{0} was your top app with {1}.", CHROME, CHROME_S)),
         (Rule.SUPERLATIVE, said("Your longest focus block took {0}.", "focus 2.duration_s")),
         (Rule.CAUSE, said("You had {0} of focus because it was quiet.", FOCUS)),

@@ -35,12 +35,23 @@ def support(reading: Reading) -> Iterator[Found]:
                 continue
             yield Found(Rule.SUPPORT, sentence[0], "a sentence without a fact")
             continue
-        for number, chunk in enumerate(_chunks(sentence)):
-            if not chunk or any(item.place is not None for item in chunk):
+        aside = False
+        for number, chunk in enumerate(chunk for chunk in _chunks(sentence) if chunk):
+            if any(item.place is not None for item in chunk):
+                aside = number > 0 and all(item.place is not None for item in chunk)
+                continue
+            if aside and _goes_on(chunk[0]):
                 continue
             says = _advises_badly if reading.is_plan else _says_too_much
             if says(chunk, number == 0):
                 yield Found(Rule.SUPPORT, chunk[0], "a part without a fact")
+
+
+def _goes_on(item: Item) -> bool:
+    """Whether a stretch after a value that stood aside goes on with what was said: "{0}, {1}, went to …"."""
+    entry, sets = item.entry, lexicon().sets
+    is_clause = item.text in sets["subordinating"] or item.text in sets["subjects"]
+    return entry is not None and not entry.joint and not entry.refused and not is_clause
 
 
 def _chunks(sentence: Sequence[Item]) -> Iterator[list[Item]]:
@@ -79,6 +90,8 @@ def _cut(chunk: list[Item]) -> Iterator[list[Item]]:
 def _says_too_much(chunk: Sequence[Item], opens: bool) -> bool:
     sets = lexicon().sets
     said = [item for item in chunk if item.is_word and item.text not in sets["hollow"] and not _is_role(item)]
+    if any(item.entry is not None and item.entry.flags for item in said):
+        said = [item for item in said if item.entry is None or not item.entry.negation]
     checked = [item for item in said if _is_checked(item)]
     if opens:
         limit = _SUBJECT_WORDS_MAX if chunk[0].text in sets["subjects"] else _OPENING_WORDS_MAX
