@@ -142,7 +142,7 @@ class _Place:
         self.lake = Lake(str(folder / "lake"))
         self.store = ArtifactStore(self.lake.root)
         self.control = Control(f"sqlite:///{folder}/control.db")
-        self.control.create_schema()
+        self.control.migrate()
         self.control.put_tenant(TENANT)
 
 

@@ -136,7 +136,7 @@ def _push(number: int, data: bytes) -> bytes:
 def _environment(folder: Path) -> Mapping[str, str]:
     settings = IngestSettings(data_dir=folder)
     control = Control(settings.control_url)
-    control.create_schema()
+    control.migrate()
     control.put_tenant("acme")
     control.close()
     return os.environ | {"COWORKAI_DATA_DIR": str(folder), "COWORKAI_LOG_LEVEL": "ERROR"}

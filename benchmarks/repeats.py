@@ -43,7 +43,7 @@ def look() -> dict[str, float]:
     rng = np.random.default_rng(3)
     with tempfile.TemporaryDirectory() as folder:
         lake, control = Lake(f"{folder}/lake"), Control(f"sqlite:///{folder}/control.db")
-        control.create_schema()
+        control.migrate()
         days = [DAY + timedelta(days=n) for n in range(DAYS)]
         for start in range(0, DAYS, 20):
             _commit(lake, _records(days[start : start + 20], rng))

@@ -86,7 +86,7 @@ def with_ingest(folder: Path, scenario: Callable[[Lab], Awaitable[T]], **setting
             {"data_dir": folder, "commit_linger_s": 0, "tenant_ttl_s": 0, **settings}
         )
         control = Control(chosen.control_url)
-        control.create_schema()
+        control.migrate()
         if control.tenant("acme") is None:
             control.put_tenant("acme")
         bus = Heard()

@@ -188,7 +188,7 @@ def _maintain(lake: Lake) -> None:
 def survives(folder: Path, records: int, kills: int, seed: int) -> None:
     settings = IngestSettings(data_dir=folder)
     control = Control(settings.control_url)
-    control.create_schema()
+    control.migrate()
     control.put_tenant("acme", identity=Identity.PLAIN)
     control.close()
     settings.master_key_bytes()

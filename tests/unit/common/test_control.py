@@ -9,7 +9,6 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from sqlalchemy import create_engine, text
 
 from coworkai.common.control import (
     LLM_CALL_LOST,
@@ -38,21 +37,6 @@ class FakeClock:
         self.now += timedelta(seconds=seconds)
 
 
-def former(url: str, tenant_id: str, *, fence: int, expires_at: datetime) -> None:
-    """The table of leases of before there were lanes, with one row."""
-    engine = create_engine(url.replace("postgresql://", "postgresql+psycopg://"))
-    with engine.begin() as connection:
-        connection.execute(
-            text(
-                "CREATE TABLE leases (tenant_id VARCHAR(63) PRIMARY KEY, holder VARCHAR(256) NOT NULL,"
-                " fence BIGINT NOT NULL, expires_at BIGINT NOT NULL)"
-            )
-        )
-        row = {"t": tenant_id, "f": fence, "e": int(expires_at.timestamp() * 1_000_000)}
-        connection.execute(text("INSERT INTO leases VALUES (:t, 'a', :f, :e)"), row)
-    engine.dispose()
-
-
 class ControlContract:
     """What every control store promises; a subclass says where it is."""
 
@@ -67,7 +51,7 @@ class ControlContract:
     @pytest.fixture
     def control(self, url: str, clock: FakeClock) -> Iterator[Control]:
         control = Control(url, clock)
-        control.create_schema()
+        control.migrate()
         yield control
         control.close()
 
@@ -129,7 +113,7 @@ class ControlContract:
 
     def test_plain_identities_are_refused_where_they_are_not_allowed(self, url: str) -> None:
         control = Control(url, plain_allowed=False)
-        control.create_schema()
+        control.migrate()
         with pytest.raises(Forbidden, match="cloud mode") as refused:
             control.put_tenant("acme", identity=Identity.PLAIN)
         assert refused.value.remedy is not None
@@ -433,19 +417,6 @@ class ControlContract:
         assert control.lease("acme", "b", 30) is None
         assert control.lease("acme", "b", 30, Lane.INSIGHTS) is not None
 
-    def test_leases_of_before_there_were_lanes_go_on_as_the_runners(
-        self, control: Control, url: str, clock: FakeClock
-    ) -> None:
-        former(url, "acme", fence=7, expires_at=clock.now + timedelta(seconds=5))
-        control.create_schema()
-        assert control.lease("acme", "b", 30) is None
-        clock.advance(6)
-        lease = control.lease("acme", "b", 30)
-        assert lease is not None
-        assert (lease.lane, lease.fence) == (Lane.RUNNER, 8)
-        control.create_schema()
-        assert control.renew(lease, 30).fence == 8
-
     def test_of_many_threads_one_gets_the_lease(self, control: Control) -> None:
         start = threading.Barrier(8)
 
@@ -455,14 +426,6 @@ class ControlContract:
 
         with ThreadPoolExecutor(8) as pool:
             assert sum(pool.map(grab, range(8))) == 1
-
-    def test_any_number_of_services_may_create_the_schema(self, url: str) -> None:
-        controls = [Control(url) for _ in range(4)]
-        with ThreadPoolExecutor(4) as pool:
-            list(pool.map(Control.create_schema, controls))
-        assert controls[0].tenants() == []
-        for control in controls:
-            control.close()
 
     def test_what_was_written_is_there_after_a_restart(self, control: Control, url: str) -> None:
         control.put_tenant("acme")
@@ -488,4 +451,4 @@ def test_a_store_of_another_kind_is_refused(url: str) -> None:
 def test_a_store_that_does_not_answer_is_transient(tmp_path: Path) -> None:
     (tmp_path / "control.db").write_bytes(b"no database" * 1000)
     with pytest.raises(StorageUnavailable, match="did not answer"):
-        Control(f"sqlite:///{tmp_path}/control.db").create_schema()
+        Control(f"sqlite:///{tmp_path}/control.db").migrate()

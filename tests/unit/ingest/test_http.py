@@ -61,7 +61,7 @@ def served(
     async def run() -> None:
         chosen = IngestSettings(data_dir=folder, commit_linger_s=0)
         control = Control(chosen.control_url)
-        control.create_schema()
+        control.migrate()
         control.put_tenant("acme")
         app = create_app(chosen, lambda: PUBLISHED_AT, Heard())
         transport = httpx.ASGITransport(app)

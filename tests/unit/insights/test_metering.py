@@ -148,7 +148,7 @@ class Bench:
 @pytest.fixture
 def bench(tmp_path: Path) -> Iterator[Bench]:
     control = Control(f"sqlite:///{tmp_path / 'control.db'}")
-    control.create_schema()
+    control.migrate()
     yield Bench(control)
     control.close()
 
@@ -319,7 +319,7 @@ def test_a_call_that_was_broken_off_keeps_its_estimate(
 def test_a_call_that_is_not_over_is_lost_until_it_is_heard_of(tmp_path: Path) -> None:
     clock = [NOW]
     control = Control(f"sqlite:///{tmp_path / 'control.db'}", lambda: clock[0])
-    control.create_schema()
+    control.migrate()
     bench = Bench(control)
 
     async def do(_again: Again) -> Completion[Answer]:

@@ -47,6 +47,16 @@ def test_every_commands_help_teaches_with_an_example_of_itself(command: list[str
     assert f"Example: coworkai {' '.join(command)}" in text
 
 
+def test_the_control_stores_schema_goes_down_and_up_and_its_history_says_where_it_is(tmp_path: Path) -> None:
+    assert "at revision" in run("control", "migrate", "--data", tmp_path)
+    newest = json.loads(run("control", "history", "--data", tmp_path, "--json"))
+    assert newest["current"] == newest["revisions"][-1]["revision"]
+    assert "at revision 0001" in run("control", "migrate", "--to", "0001", "--data", tmp_path)
+    older = run("control", "history", "--data", tmp_path)
+    assert [line.split()[1] for line in older.splitlines() if line.startswith(" *")] == ["0001"]
+    assert "no such revision" in fails("control", "migrate", "--to", "9", "--data", tmp_path).message
+
+
 def test_a_tenant_is_created_with_the_careful_defaults_and_changed_one_setting_at_a_time(
     tmp_path: Path,
 ) -> None:

@@ -68,7 +68,7 @@ class Place:
         self.lake = Lake(str(self.folder / "lake"))
         self.store = ArtifactStore(self.lake.root)
         self.control = Control(f"sqlite:///{self.folder}/control.db", self.now)
-        self.control.create_schema()
+        self.control.migrate()
         self.control.put_tenant(TENANT)
         self.dispatcher = Dispatcher(self.lake, self.control)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import date, timedelta
+from datetime import date
 
 import polars as pl
 from rich.console import Console
@@ -22,6 +22,7 @@ from coworkai.insights.metering import Meter
 from coworkai.insights.settings import InsightsSettings
 from coworkai.insights.writing import ModelWriting
 from coworkai.local.identities import known_tenant, stored_user_id
+from coworkai.local.waiting import not_processed_yet
 
 
 def worker_brief(settings: InsightsSettings, tenant_id: str, user: str, day: date) -> Brief:
@@ -85,7 +86,7 @@ def _written_now(settings: InsightsSettings, tenant_id: str, names: Sequence[str
     control = Control(settings.control_url)
     writing = ModelWriting(settings, Meter.from_settings(settings, control))
     try:
-        control.create_schema()
+        control.migrate()
         pipeline = build_pipeline(settings, control, writing)
         for name in names:
             try:
@@ -105,16 +106,16 @@ def _written_now(settings: InsightsSettings, tenant_id: str, names: Sequence[str
 def _nothing(
     settings: CommonSettings, control: Control, tenant_id: str, day: date, known: NotFound
 ) -> NotFound:
-    """Why there is no brief: the day is still being computed, or has no data; `known` where it has."""
-    # A worker's local day is computed from the days around it, too.
-    if any(abs(waiting.date - day) <= timedelta(days=1) for waiting in control.dirty(tenant_id=tenant_id)):
-        return NotFound(f"{day} is still being computed", remedy="try again in a minute")
+    """Why there is no brief: the day is not processed yet, or has no data; `known` where it has."""
     lake = Lake(settings.lake_uri, settings.storage_options)
     days: list[date] = []
     if lake.exists(OPS_RUNS, tenant_id):
         with reading(GOLD_ACCOUNTING):
             rows = read_published(lake, GOLD_ACCOUNTING, tenant_id, Stage.STAGE1)
             days = rows.filter(pl.col("raw_s") > 0).select("date").unique().collect()["date"].to_list()
+    waits = not_processed_yet(settings, control, tenant_id, day, failed=day not in days)
+    if waits is not None:
+        return waits
     if day in days:
         return known
     if not days:

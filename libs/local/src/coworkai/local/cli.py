@@ -11,7 +11,7 @@ import typer
 
 from coworkai.common.errors import CoworkError
 from coworkai.common.observability import TextFormatter
-from coworkai.local.commands import briefs, convert, lake, quarantine, run, tenants
+from coworkai.local.commands import briefs, control, convert, lake, quarantine, run, tenants
 from coworkai.local.commands.options import err
 
 app = typer.Typer(
@@ -36,6 +36,7 @@ app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(tenants.tenant, name="tenant")
 app.add_typer(tenants.key, name="key")
 app.add_typer(tenants.dead_letters, name="dead-letters")
+app.add_typer(control.app, name="control")
 
 
 _REFUSED = (PermissionError, FileExistsError, IsADirectoryError, NotADirectoryError)

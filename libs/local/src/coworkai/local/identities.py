@@ -23,7 +23,7 @@ def known_tenant(settings: CommonSettings, tenant_id: str) -> Tenant:
     """The tenant's policy. Raises NotFound for an unknown tenant."""
     control = Control(settings.control_url)
     try:
-        control.create_schema()
+        control.migrate()
         tenant = control.tenant(tenant_id)
     finally:
         control.close()

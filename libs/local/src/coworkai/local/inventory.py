@@ -28,7 +28,7 @@ def inventory(lake: Lake, control_url: str, tenant_id: str | None = None) -> lis
     """Every table that exists, by layer, for one tenant or all. Raises StorageUnavailable."""
     control = Control(control_url)
     try:
-        control.create_schema()
+        control.migrate()
         tenants = [tenant_id] if tenant_id is not None else [each.tenant_id for each in control.tenants()]
     finally:
         control.close()

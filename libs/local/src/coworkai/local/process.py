@@ -96,7 +96,7 @@ def process(folder: Path, data_dir: Path, policy: TenantPolicy, watcher: Watcher
     control = Control(_control_url(data_dir), utc_now)
 
     def prepare() -> None:
-        control.create_schema()
+        control.migrate()
         put_tenant(control, policy)
 
     try:
@@ -132,7 +132,7 @@ def process(folder: Path, data_dir: Path, policy: TenantPolicy, watcher: Watcher
 def open_control(data_dir: Path) -> Control:
     """The control store of a data folder, created where it is missing."""
     control = Control(_control_url(data_dir), utc_now)
-    control.create_schema()
+    control.migrate()
     return control
 
 

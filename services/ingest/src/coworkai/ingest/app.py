@@ -89,7 +89,7 @@ class Ingest:
 
     async def start(self) -> None:
         self.hints.start()
-        await asyncio.to_thread(self.control.create_schema)
+        await asyncio.to_thread(self.control.migrate)
 
     async def aclose(self) -> None:
         """Finish the open commits and the hints about them."""

@@ -117,7 +117,7 @@ class Insights:
             "coworkai.insights.run", unit="s", description="wall time of one run of a tenant"
         )
         self.control = Control(settings.control_url)
-        self.control.create_schema()
+        self.control.migrate()
         self._writing = ModelWriting(settings, Meter.from_settings(settings, self.control))
         self.pipeline = build_pipeline(settings, self.control, self._writing)
 

@@ -127,7 +127,7 @@ class Runner:
             "coworkai.runner.days", description="days published, by stage"
         )
         self.control = Control(settings.control_url)
-        self.control.create_schema()
+        self.control.migrate()
         self.pipeline = build_pipeline(settings, self.control, self._tell)
         self._dispatcher = Dispatcher(self.pipeline.lake, self.control)
         self._repeats = Repeats(self.pipeline.lake, self.control, self.pipeline.holder, settings.lease_ttl_s)

@@ -127,9 +127,9 @@ class Spend:
 
 
 class Control:
-    """The control plane in the store at a URL (`sqlite:///path` or `postgresql://…`), or in one that is open.
+    """The control plane, in the store at a URL (`sqlite:///path` or `postgresql://…`) or in an open one.
 
-    Safe to share between threads. `plain_allowed`: whether a tenant may be given identity `plain`, as never in
+    Safe to share between threads. `plain_allowed`: whether a tenant may be given identity `plain`; not in
     cloud mode.
     """
 
@@ -138,8 +138,8 @@ class Control:
         self._clock = clock
         self._plain_allowed = plain_allowed
 
-    def create_schema(self) -> None:
-        """Create what is missing; any number of services may do so at once."""
+    def migrate(self) -> None:
+        """Bring the store to this release's revision; any number of services may do so at once."""
         self._database.migrate()
 
     def close(self) -> None:

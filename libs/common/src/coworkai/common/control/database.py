@@ -10,6 +10,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import tenacity
 from sqlalchemy import (
@@ -17,26 +18,34 @@ from sqlalchemy import (
     Connection,
     Engine,
     MetaData,
+    PrimaryKeyConstraint,
+    String,
     Table,
     create_engine,
     event,
     inspect,
-    literal,
     make_url,
     select,
     text,
-    true,
 )
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError
 
-from coworkai.common.control.schema import lane_leases, metadata
-from coworkai.common.errors import SettingsError, StorageUnavailable
+from coworkai.common.control.schema import REVISION, metadata, tenants
+from coworkai.common.errors import SettingsError, StorageUnavailable, Terminal
+
+if TYPE_CHECKING:
+    from alembic.config import Config
 
 BUSY_TIMEOUT_S = 30
-_SCHEMA_LOCK = 0x636F776F
-_FORMER_LEASES = "leases"
-"""Leases of before there were lanes: all of them the runner's."""
+_MIGRATION_LOCK = 0x636F776F
+_alembic_version = Table(
+    "alembic_version",
+    MetaData(),
+    Column("version_num", String(32), nullable=False),
+    PrimaryKeyConstraint("version_num", name="alembic_version_pkc"),
+)
+"""As Alembic makes it."""
 
 
 class Database:
@@ -50,14 +59,37 @@ class Database:
         self._engine = _engine(url)
         self.insert = sqlite.insert if self._engine.dialect.name == "sqlite" else postgresql.insert
 
-    def migrate(self) -> None:
-        """Create what is missing; any number of services may do so at once."""
+    def migrate(self, revision: str | None = None) -> None:
+        """Bring the store to this release's revision, or up or down to a given one.
+
+        What tables hold stays, unless a step down drops them. Any number of services may do so at once. A
+        store that a newer release has migrated is left as it is. Raises Terminal when a revision, wanted or
+        found where one is wanted, is none that this release knows.
+        """
+        wanted = REVISION if revision is None else _known(revision)
+        with self.read() as connection:
+            if _is_there(_revision(connection), wanted, exactly=revision is not None):
+                return
         with self.write() as connection:
             if connection.dialect.name == "postgresql":
-                connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _SCHEMA_LOCK})
-            metadata.create_all(connection)
-            if inspect(connection).has_table(_FORMER_LEASES):
-                self._adopt_former_leases(connection)
+                connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})
+            current = _revision(connection)
+            if revision is not None and current is not None:
+                _known(current)
+            if _is_there(current, wanted, exactly=revision is not None):
+                return
+            if wanted == REVISION and not inspect(connection).has_table(tenants.name):
+                # All at once, for Alembic takes half a second to import.
+                metadata.create_all(connection)
+                _alembic_version.create(connection)
+                connection.execute(_alembic_version.insert().values(version_num=REVISION))
+            else:
+                _run_migrations(connection, current, wanted)
+
+    def revision(self) -> str | None:
+        """The revision the store is at; None for one of before there were migrations, and for a new one."""
+        with self.read() as connection:
+            return _revision(connection)
 
     def close(self) -> None:
         """Give its connections back."""
@@ -93,16 +125,49 @@ class Database:
                 f"the control store did not answer ({type(error.orig).__name__})"
             ) from error
 
-    def _adopt_former_leases(self, connection: Connection) -> None:
-        """Go on with the fences there were, which order what has been published; then drop their table."""
-        kept = [column for column in lane_leases.columns if column.name != "lane"]
-        former = Table(_FORMER_LEASES, MetaData(), *(Column(each.name, each.type) for each in kept))
-        names = ["tenant_id", "holder", "fence", "expires_at", "lane"]
-        theirs = select(*(former.c[name] for name in names[:-1]), literal("runner"))
-        connection.execute(
-            self.insert(lane_leases).from_select(names, theirs.where(true())).on_conflict_do_nothing()
+
+def revisions() -> list[tuple[str, str]]:
+    """Every revision there is and what it brings, oldest first."""
+    from alembic.script import ScriptDirectory
+
+    scripts = ScriptDirectory.from_config(_alembic_config()).walk_revisions()
+    return [(each.revision, each.doc) for each in reversed(list(scripts))]
+
+
+def _revision(connection: Connection) -> str | None:
+    if not inspect(connection).has_table(_alembic_version.name):
+        return None
+    return connection.scalar(select(_alembic_version.c.version_num))
+
+
+def _is_there(current: str | None, wanted: str, *, exactly: bool) -> bool:
+    return current == wanted if exactly else current is not None and current >= wanted
+
+
+def _known(revision: str) -> str:
+    if revision not in dict(revisions()):
+        raise Terminal(
+            "this release knows no such revision of the control store",
+            remedy="`coworkai control history` lists those it knows",
         )
-        former.drop(connection)
+    return revision
+
+
+def _run_migrations(connection: Connection, current: str | None, wanted: str) -> None:
+    from alembic import command
+
+    config = _alembic_config()
+    config.attributes["connection"] = connection
+    run = command.downgrade if current is not None and wanted < current else command.upgrade
+    run(config, wanted)
+
+
+def _alembic_config() -> Config:
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", "coworkai.common.control:migrations")
+    return config
 
 
 def _engine(url: str) -> Engine:

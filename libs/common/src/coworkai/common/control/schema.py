@@ -27,6 +27,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.engine import Dialect
 
+REVISION = "0002"
+"""The migration that these tables are the outcome of."""
 KEY_ID_CHARS = 16
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 

@@ -193,7 +193,7 @@ def _pipeline(data: Path) -> Iterator[tuple[RunnerSettings, Control, Pipeline]]:
     settings = load(RunnerSettings, data_dir=data)
     control = Control(settings.control_url)
     try:
-        control.create_schema()
+        control.migrate()
         yield settings, control, build_pipeline(settings, control, lambda _publication: None)
     finally:
         control.close()

@@ -172,7 +172,7 @@ def accept(
     """
     control = Control(settings_of(data).control_url)
     try:
-        control.create_schema()
+        control.migrate()
         control.accept_collector(tenant_id, source.value, collector, utc_now() + timedelta(hours=hours))
     finally:
         control.close()

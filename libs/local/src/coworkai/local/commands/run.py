@@ -86,7 +86,7 @@ def up(
                 data,
                 environment=own_environment(),
                 first_port=port or None,
-                prepare=control.create_schema,
+                prepare=control.migrate,
                 announce=_announce,
             ) as platform:
                 out.print(f"CoworkAI is up on {data}. Ctrl-C stops it.")

@@ -296,7 +296,7 @@ def _control(data: Path, *, must_exist: bool = True) -> Iterator[Control]:
     settings = settings_of(data, must_exist=must_exist)
     control = Control(settings.control_url, plain_allowed=settings.mode is Mode.LOCAL)
     try:
-        control.create_schema()
+        control.migrate()
         yield control
     finally:
         control.close()
