@@ -79,15 +79,19 @@ class Lake:
     def open(self, table: Table, tenant_id: str | None = None, *, version: int | None = None) -> DeltaTable:
         """The table as it is now, or at `version`, created empty when it does not exist yet.
 
-        Raises StorageUnavailable when the store does not answer.
+        Raises StorageUnavailable when the store does not answer, or has that version no more.
         """
         uri = self.uri(table, tenant_id)
         try:
-            return DeltaTable(uri, version=version, storage_options=dict(self.storage_options))
+            delta = DeltaTable(uri, version=version, storage_options=dict(self.storage_options))
         except TableNotFoundError:
-            return self._create(table, uri)
+            # A version that was cleaned out of the log is not found either: then the table is there.
+            delta = self._create(table, uri)
         except (DeltaError, OSError) as error:
             raise StorageUnavailable(f"{table.id} could not be opened ({type(error).__name__})") from error
+        if version is not None and delta.version() != version:
+            raise StorageUnavailable(f"the log of {table.id} does not reach back to version {version}")
+        return delta
 
     def exists(self, table: Table, tenant_id: str | None = None) -> bool:
         try:

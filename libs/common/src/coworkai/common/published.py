@@ -35,16 +35,20 @@ class Published:
         return self.versions.get(table.id, 0)
 
 
+RUN_COLUMNS = ("stage", "fence", "finished_at", "run_id", "days", "output_versions", "status")
+"""Columns of `ops/runs` that tell what is published."""
+
+
 def published(runs: DeltaTable, stage: Stage) -> Published:
     """What the stage has published, from `ops/runs` at the version it is opened at."""
     with reading(OPS_RUNS):
-        rows = (
-            scan(runs, OPS_RUNS)
-            .filter(pl.col("stage") == stage.value)
-            .select("fence", "finished_at", "run_id", "days", "output_versions", "status")
-            .collect()
-            .sort("fence", "finished_at")
-        )
+        rows = scan(runs, OPS_RUNS).filter(pl.col("stage") == stage.value).select(RUN_COLUMNS).collect()
+    return published_by(rows, stage)
+
+
+def published_by(runs: pl.DataFrame, stage: Stage) -> Published:
+    """What the stage has published, by these rows of `ops/runs`: `RUN_COLUMNS` of any stages."""
+    rows = runs.filter(pl.col("stage") == stage.value).sort("fence", "finished_at")
     if rows.is_empty():
         return Published({}, {}, frozenset())
     vector = {entry["table"]: entry["version"] for entry in rows["output_versions"][-1]}
