@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import base64
 import json
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
+from tests.factories import TENANT, at
+from tests.unit.runner.pipeline.lakes import DAY, Place, worked
 from typer.testing import CliRunner
 
-from coworkai.common.control import Control, Stage
+from coworkai.common.control import Control, Lane, Stage
 from coworkai.common.errors import CoworkError
+from coworkai.common.events import Source
 from coworkai.local.cli import app, main
 from coworkai.local.commands.options import result_console, settings_of
 
@@ -185,6 +188,85 @@ def test_a_setting_that_a_service_would_not_take_is_refused_before_anything_star
     assert not (data / "logs").exists()
 
 
+DAYS = ("--from", "2026-03-02", "--to", "2026-03-03")
+FAILING: dict[str, tuple[str, ...]] = {
+    "process": ("empty",),
+    "send": ("empty", "--tenant", "acme"),
+    "tables": ("--data", "nowhere"),
+    "maintain": ("--data", "nowhere"),
+    "rebuild": ("--tenant", "acme", *DAYS, "--data", "nowhere"),
+    "lineage": ("wb:a:b:00", "--tenant", "acme", "--data", "nowhere"),
+    "brief": ("--tenant", "acme", "--user", "ana", "--date", "2026-03-02", "--data", "nowhere"),
+    "import activitywatch": ("export", "--out", "export/x"),
+    "import rescuetime": ("export", "--out", "export/x"),
+    "quarantine list": ("--data", "nowhere"),
+    "quarantine replay": ("--data", "nowhere"),
+    "tenant list": ("--data", "nowhere"),
+    "tenant set": ("acme", "--time-zone", "Atlantis", "--data", "empty"),
+    "tenant writer": ("acme", "--data", "empty"),
+    "key create": ("acme", "--data", "empty"),
+    "dead-letters list": ("--data", "nowhere"),
+    "dead-letters replay": ("--data", "nowhere"),
+}
+"""Every command that has --json, with what it fails on."""
+
+
+def with_json() -> list[str]:
+    names = [" ".join(command) for command in commands()]
+    return [name for name in names if "--json" in run(*name.split(), "--help")]
+
+
+def ended(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *arguments: str
+) -> tuple[object, str, str]:
+    """Exit code, stdout and stderr of the command line."""
+    monkeypatch.setattr("sys.argv", ["coworkai", *arguments])
+    with pytest.raises(SystemExit) as exited:
+        main()
+    printed = capsys.readouterr()
+    return exited.value.code, printed.out, printed.err
+
+
+def test_with_json_every_command_fails_with_one_object_on_stdout(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert sorted(FAILING) == sorted(with_json())
+    monkeypatch.chdir(tmp_path)
+    Path("empty").mkdir()
+    Path("export").touch()
+    for name, arguments in FAILING.items():
+        in_text = ended(monkeypatch, capsys, *name.split(), *arguments)
+        code, out, err = ended(monkeypatch, capsys, *name.split(), *arguments, "--json")
+        assert code == in_text[0] == 1, name
+        error = json.loads(out)["error"]
+        assert error.keys() == {"code", "message", "remedy"}, name
+        assert err == "", name
+        assert f"error: {error['message']}" in in_text[2], name
+        assert error["remedy"] in in_text[2], name
+
+
+def test_with_json_wrong_usage_is_an_object_too(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in [*FAILING, "demo", "tenant", ""]:
+        code, out, err = ended(monkeypatch, capsys, *name.split(), "--json", "--no-such-option")
+        assert (code, err) == (2, ""), name
+        error = json.loads(out)["error"]
+        assert error["code"] == "usage", name
+        assert error["remedy"].endswith("--help"), name
+
+
+def test_with_json_what_succeeds_exits_with_0_and_help_is_help(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = ended(monkeypatch, capsys, "tenant", "set", "acme", "--data", str(tmp_path), "--json")
+    assert made[0] == 0
+    assert json.loads(made[1])["tenant_id"] == "acme"
+    helped = ended(monkeypatch, capsys, "tenant", "set", "--json", "--help")
+    assert helped[0] == 0
+    assert '{"error": {"code", "message", "remedy"}}' in " ".join(helped[1].replace("│", "").split())
+
+
 def test_a_demo_never_replaces_a_folder_that_holds_something_else(tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").write_text("mine")
     assert "something else" in fails("demo", "--data", tmp_path).message
@@ -257,15 +339,26 @@ def test_a_rebuild_of_days_without_telemetry_says_so(tmp_path: Path) -> None:
 
 def test_a_tenant_that_does_not_exist_fails_with_the_command_that_makes_it(tmp_path: Path) -> None:
     day = ("--date", "2026-03-02")
+    data = tmp_path / "my data"
+    data.mkdir()
     for command in (
         ("tables",),
         ("lineage", "wb:x:0:00"),
         ("brief", "--user", "ana", *day),
         ("brief", "--team", "Sales", *day),
+        ("rebuild", *DAYS),
     ):
-        error = fails(*command, "--tenant", "nope", "--data", tmp_path)
-        assert error.message == "no tenant nope"
-        assert f"coworkai tenant set nope --data {tmp_path}" in str(error.remedy)
+        error = fails(*command, "--tenant", "nope", "--data", data)
+        assert (error.code, error.message) == ("not_found", "no tenant nope")
+        assert f"coworkai tenant set nope --data '{data}'" in str(error.remedy)
+    for named in (
+        ("tenant", "writer", "nope"),
+        ("key", "create", "nope"),
+        ("quarantine", "accept", "nope", "activities", "desktop/4.2.0"),
+    ):
+        error = fails(*named, "--data", data)
+        assert (error.code, error.message) == ("not_found", "no tenant nope")
+        assert f"coworkai tenant set nope --data '{data}'" in str(error.remedy)
 
 
 def test_a_brief_is_of_a_worker_or_of_a_team(tmp_path: Path) -> None:
@@ -284,8 +377,48 @@ def test_a_brief_of_a_day_that_is_still_being_computed_says_so(tmp_path: Path) -
     control.close()
     for whose in (("--user", "ana"), ("--team", "Sales")):
         error = fails(*asked, *whose)
-        assert error.message == "2026-03-02 is still being computed"
-        assert error.remedy == "try again in a minute"
+        assert error.message == "2026-03-02 is accepted, not processed yet: silver to be computed"
+        assert f"coworkai up --data {tmp_path}" in str(error.remedy)
+
+
+def test_a_brief_of_a_day_that_was_accepted_and_that_no_runner_has_looked_at_says_so(tmp_path: Path) -> None:
+    place = Place(tmp_path)
+    asked = ("brief", "--tenant", TENANT, "--user", "ana", "--data", tmp_path, "--date")
+    place.commit(Source.ACTIVITIES, worked("ana", "09:00", "10:00"))
+    place.commit(Source.CHAT, {"user_id": "ana", "occurred_at": at("09:15", DAY), "text": "x"})
+    error = fails(*asked, f"{DAY}")
+    looked = "came since the runner last looked"
+    assert error.message == f"{DAY} is accepted, not processed yet: activities, chat {looked}"
+    assert fails(*asked, f"{DAY + timedelta(days=9)}").message == f"{TENANT} has no data yet"
+    place.close()
+
+
+def test_a_brief_of_a_day_whose_computing_failed_says_so_and_is_of_the_others_where_it_has_data(
+    tmp_path: Path,
+) -> None:
+    place = Place(tmp_path)
+    asked = ("brief", "--tenant", TENANT, "--user", "nobody", "--data", tmp_path, "--date")
+
+    def finish(lane: Lane, *, failed: bool) -> None:
+        lease = place.control.lease(TENANT, "runner", 60, lane)
+        assert lease is not None
+        days = [day for day in place.control.dirty() if day.stage.lane is lane]
+        place.control.finish_stage(lease, [] if failed else days, failed=days if failed else [])
+        place.control.release(lease)
+
+    place.control.mark_dirty(TENANT, Stage.STAGE1, [DAY])
+    finish(Lane.RUNNER, failed=True)
+    error = fails(*asked, f"{DAY}")
+    assert error.message == f"{DAY} is accepted, not processed yet: computing it failed 1 time"
+    assert "ops/failures" in str(error.remedy)
+    place.clock.advance(timedelta(minutes=2))
+    place.commit(Source.ACTIVITIES, worked("ana", "09:00", "10:00"))
+    place.process()
+    finish(Lane.INSIGHTS, failed=False)
+    place.control.mark_dirty(TENANT, Stage.STAGE1, [DAY])
+    finish(Lane.RUNNER, failed=True)
+    assert fails(*asked, f"{DAY}").remedy == "check --user and --date"
+    place.close()
 
 
 def test_a_range_or_limit_that_is_none_is_named(tmp_path: Path) -> None:
@@ -295,5 +428,16 @@ def test_a_range_or_limit_that_is_none_is_named(tmp_path: Path) -> None:
     assert "at most 3660" in fails(*rebuild, "--from", "2000-03-03", "--to", "2026-03-02").message
     writer = ("tenant", "writer", "acme", "--data", tmp_path)
     assert fails(*writer, "--tokens-per-minute", "0").remedy == "give --tokens-per-minute 1 or more"
-    missing = "coworkai tenant writer TENANT --writer openai --model MODEL --base-url BASE_URL"
-    assert fails(*writer, "--writer", "openai").remedy == missing
+
+
+def test_a_writer_that_lacks_something_is_told_the_whole_command(tmp_path: Path) -> None:
+    data = tmp_path / "my data"
+    run("tenant", "set", "acme", "--data", data)
+    writer = ("tenant", "writer", "acme", "--data", data, "--writer", "openai")
+    command = f"coworkai tenant writer acme --data '{data}' --writer openai"
+    assert fails(*writer).remedy == f"{command} --model MODEL --base-url BASE_URL"
+    assert fails(*writer, "--model", "my model").remedy == f"{command} --model 'my model' --base-url BASE_URL"
+    run(*writer, "--model", "small", "--base-url", "http://127.0.0.1:1/v1")
+    error = fails("tenant", "writer", "acme", "--data", data, "--model", "")
+    assert error.message == "writer openai needs model"
+    assert error.remedy == f"{command} --model MODEL --base-url http://127.0.0.1:1/v1"

@@ -6,8 +6,10 @@ environment of the insights service.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from types import MappingProxyType
 from urllib.parse import urlparse
 
 from coworkai.common.errors import Terminal
@@ -29,9 +31,17 @@ class Writer(StrEnum):
     """Any OpenAI-compatible server."""
 
 
+class WriterLacks(Terminal):
+    """The writer's model is not fully named."""
+
+    def __init__(self, writer: Writer, missing: Sequence[str]) -> None:
+        names = ", ".join(missing)
+        super().__init__(f"writer {writer.value} needs {names}", remedy=f"give {names}")
+
+
 @dataclass(frozen=True, slots=True)
 class InsightPolicy:
-    """Raises Terminal when a value is out of range, or the writer lacks what it needs.
+    """Raises Terminal when a value is out of range, WriterLacks when the writer's model is not named.
 
     `brief_days`: local days of a brief's window. `context_tokens`: the most a consolidated context may have.
     `requests_per_minute`, `tokens_per_minute`, `daily_budget_tokens`, `daily_budget_usd`: the most that the
@@ -61,20 +71,19 @@ class InsightPolicy:
             if getattr(self, name) < least:
                 option = name.replace("_", "-")
                 raise Terminal(f"{name} is below {least}", remedy=f"give --{option} {least} or more")
-        if missing := [name for name in _NEEDED[self.writer] if not getattr(self, name)]:
-            raise Terminal(
-                f"writer {self.writer.value} needs {', '.join(missing)}",
-                remedy=f"coworkai tenant writer TENANT --writer {self.writer.value} "
-                + " ".join(f"--{name.replace('_', '-')} {name.upper()}" for name in _NEEDED[self.writer]),
-            )
+        if missing := [name for name in NEEDED[self.writer] if not getattr(self, name)]:
+            raise WriterLacks(self.writer, missing)
         if self.base_url is not None and urlparse(self.base_url).scheme not in {"http", "https"}:
             raise Terminal("base_url is no http:// or https:// address")
 
 
 _LEAST = {"requests_per_minute": 1, "tokens_per_minute": 1, "daily_budget_tokens": 0, "daily_budget_usd": 0}
-_NEEDED: dict[Writer, tuple[str, ...]] = {
-    Writer.DETERMINISTIC: (),
-    Writer.GEMINI: ("model", "project"),
-    Writer.ENDPOINT: ("endpoint", "project", "location"),
-    Writer.OPENAI: ("model", "base_url"),
-}
+NEEDED: Mapping[Writer, tuple[str, ...]] = MappingProxyType(
+    {
+        Writer.DETERMINISTIC: (),
+        Writer.GEMINI: ("model", "project"),
+        Writer.ENDPOINT: ("endpoint", "project", "location"),
+        Writer.OPENAI: ("model", "base_url"),
+    }
+)
+"""What names the model of a writer, by the policy's fields."""

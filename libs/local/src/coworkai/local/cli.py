@@ -1,10 +1,15 @@
-"""`coworkai`: the command line. Exit codes: 0 done, 1 failed with a reason, 2 wrong usage."""
+"""`coworkai`: the command line.
+
+Exit codes: 0 done, 1 failed with a reason, 2 wrong usage. With --json, stdout is one JSON document: the
+result, or `{"error": {"code", "message", "remedy"}}`.
+"""
 
 from __future__ import annotations
 
 import errno
 import logging
 import sys
+from dataclasses import dataclass
 from typing import NoReturn
 
 import typer
@@ -12,7 +17,7 @@ import typer
 from coworkai.common.errors import CoworkError
 from coworkai.common.observability import TextFormatter
 from coworkai.local.commands import briefs, control, convert, lake, quarantine, run, tenants
-from coworkai.local.commands.options import err
+from coworkai.local.commands.options import JSON_OPTION, err, print_json
 
 app = typer.Typer(
     name="coworkai",
@@ -45,28 +50,55 @@ _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
 
 
 def main() -> None:
-    """Run the command line; a failure of ours is one line with its remedy, never a stack trace."""
+    """Run the command line; a failure of ours is one line with its remedy, never a stack trace.
+
+    With --json it is one object on stdout, where the result would have been: a program that reads stdout gets
+    one JSON document in either case, and the exit code tells which. Warnings and progress stay on stderr.
+    """
     # Libraries of ours log as they do in a service: without content or stack traces, here only errors.
     handler = logging.StreamHandler()
     handler.setFormatter(TextFormatter("coworkai"))
     logging.basicConfig(handlers=[handler], level=logging.ERROR)
+    is_json = JSON_OPTION in sys.argv[1:]
     try:
-        app()
+        sys.exit(app(standalone_mode=not is_json) or 0)
     except CoworkError as error:
-        _fail(error.message, error.remedy)
+        _fail(Problem(error.code, error.message, error.remedy), is_json=is_json)
+    except typer.TyperException as error:
+        # Without JSON it has been printed, with the usage of the command.
+        command = getattr(error, "ctx", None)
+        path = "coworkai" if command is None else command.command_path
+        usage = Problem("usage", error.format_message(), f"{path} --help")
+        _fail(usage, is_json=is_json, exit_code=error.exit_code)
     except _REFUSED as error:
-        _fail(f"{error.filename}: {error.strerror}", "check the path and its permissions")
+        refused = Problem(
+            "path_refused", f"{error.filename}: {error.strerror}", "check the path and its permissions"
+        )
+        _fail(refused, is_json=is_json)
     except OSError as error:
         if error.errno not in _NO_ROOM:
             raise
-        _fail(f"nothing more can be written: {error.strerror}", "make room, or give another folder")
+        no_room = f"nothing more can be written: {error.strerror}"
+        _fail(Problem("no_room", no_room, "make room, or give another folder"), is_json=is_json)
 
 
-def _fail(message: str, remedy: str | None) -> NoReturn:
-    err.print(f"[bold red]error:[/] {_plain(message)}", soft_wrap=True)
-    if remedy is not None:
-        err.print(f"       {_plain(remedy)}", soft_wrap=True)
-    sys.exit(1)
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Why a command failed. `code` is stable, for programs; `remedy` what to do about it."""
+
+    code: str
+    message: str
+    remedy: str | None
+
+
+def _fail(problem: Problem, *, is_json: bool, exit_code: int = 1) -> NoReturn:
+    if is_json:
+        print_json({"error": problem})
+        sys.exit(exit_code)
+    err.print(f"[bold red]error:[/] {_plain(problem.message)}", soft_wrap=True)
+    if problem.remedy is not None:
+        err.print(f"       {_plain(problem.remedy)}", soft_wrap=True)
+    sys.exit(exit_code)
 
 
 def _plain(text: str) -> str:

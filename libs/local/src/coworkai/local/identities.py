@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from pathlib import Path
 
 from coworkai.common.control import Control, Identity, Tenant
 from coworkai.common.errors import NotFound
@@ -28,10 +29,15 @@ def known_tenant(settings: CommonSettings, tenant_id: str) -> Tenant:
     finally:
         control.close()
     if tenant is None:
-        data = shlex.quote(str(settings.data_dir))
-        raise NotFound(
-            f"no tenant {tenant_id}",
-            remedy=f"coworkai tenant list --data {data} names them; "
-            f"coworkai tenant set {tenant_id} --data {data} makes it",
-        )
+        raise no_tenant(tenant_id, settings.data_dir)
     return tenant
+
+
+def no_tenant(tenant_id: str, data_dir: Path) -> NotFound:
+    """The error of an unknown tenant, with the commands that list and make one."""
+    data = shlex.quote(str(data_dir))
+    return NotFound(
+        f"no tenant {tenant_id}",
+        remedy=f"coworkai tenant list --data {data} names them; "
+        f"coworkai tenant set {tenant_id} --data {data} makes it",
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -77,4 +78,4 @@ def _report(counts: Counts, out_dir: Path, *, json: bool) -> None:
         out.print(f"{events:>8,}  left out: {reason}")
     for path in counts.replaced:
         out.print(f"Replaced what was in {path}", soft_wrap=True)
-    out.print(f"Next: coworkai process {out_dir}")
+    out.print(f"Next: coworkai process {shlex.quote(str(out_dir))}", soft_wrap=True)

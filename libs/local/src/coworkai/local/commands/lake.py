@@ -136,11 +136,13 @@ def rebuild(
     Example: coworkai rebuild --tenant acme --from 2026-03-02 --to 2026-03-06 --data ./data
     """
     from coworkai.common.lake import Lake
+    from coworkai.local.identities import known_tenant
     from coworkai.local.inventory import has_days
     from coworkai.runner.rebuild import rebuild as rebuild_days
 
     at = None if as_of is None else _version_or_time(as_of)
     with _pipeline(data) as (settings, _control, pipeline):
+        known_tenant(settings, tenant)
         beside = None
         if at is not None and not publish:
             label = as_of.replace(":", "") if as_of is not None else ""

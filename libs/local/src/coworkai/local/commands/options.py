@@ -21,7 +21,15 @@ DEFAULT_DATA = Path("data")
 Data = Annotated[
     Path, typer.Option("--data", metavar="DIR", help="Data folder: lake, stores, keys and logs.")
 ]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines instead of text.")]
+JSON_OPTION = "--json"
+Json = Annotated[
+    bool,
+    typer.Option(
+        JSON_OPTION,
+        help="Print one JSON document on stdout instead of text; of a failure "
+        '{"error": {"code", "message", "remedy"}}.',
+    ),
+]
 _TENANT_PATTERN = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 
 WIDE_COLUMNS = 200

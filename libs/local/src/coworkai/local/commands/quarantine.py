@@ -170,9 +170,12 @@ def accept(
 
     Example: coworkai quarantine accept acme activities desktop/4.2.0 --hours 2
     """
-    control = Control(settings_of(data).control_url)
+    from coworkai.local.identities import known_tenant
+
+    settings = settings_of(data)
+    known_tenant(settings, tenant_id)
+    control = Control(settings.control_url)
     try:
-        control.migrate()
         control.accept_collector(tenant_id, source.value, collector, utc_now() + timedelta(hours=hours))
     finally:
         control.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shlex
 import shutil
 import time
 from collections.abc import Iterator
@@ -91,7 +92,8 @@ def up(
             ) as platform:
                 out.print(f"CoworkAI is up on {data}. Ctrl-C stops it.")
                 if not control.tenants():
-                    out.print(f"No tenant yet: coworkai tenant set acme --data {data}")
+                    command = shlex.join(["coworkai", "tenant", "set", "acme", "--data", str(data)])
+                    out.print(f"No tenant yet: {command}", soft_wrap=True)
                 while True:
                     platform.tend(_say)
                     time.sleep(CHECK_S)

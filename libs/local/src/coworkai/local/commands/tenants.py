@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import shlex
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -13,8 +14,8 @@ from rich.table import Table
 
 from coworkai.common.control import Capture, Control, Identity
 from coworkai.common.control import Tenant as TenantRow
-from coworkai.common.errors import NotFound
-from coworkai.common.insight_policy import Writer
+from coworkai.common.errors import NotFound, Terminal
+from coworkai.common.insight_policy import NEEDED, InsightPolicy, Writer, WriterLacks
 from coworkai.common.settings import Mode
 from coworkai.local.commands.options import (
     DEFAULT_DATA,
@@ -25,6 +26,7 @@ from coworkai.local.commands.options import (
     print_json,
     settings_of,
 )
+from coworkai.local.identities import no_tenant
 
 tenant = typer.Typer(no_args_is_help=True, help="Tenants and their policies.")
 key = typer.Typer(no_args_is_help=True, help="Keys for collectors that send over HTTPS instead of Pub/Sub.")
@@ -188,10 +190,14 @@ def set_writer(
     changes = {name: value for name, value in given.items() if value is not None}
     with _control(data) as control:
         if control.tenant(tenant_id) is None:
-            raise NotFound(f"no tenant {tenant_id}", remedy=f"coworkai tenant set {tenant_id} --data {data}")
+            raise no_tenant(tenant_id, data)
         now = control.insight_policy(tenant_id)
         forgotten = _MODEL_NAMES if writer not in {None, now.writer} else {}
-        policy = replace(now, **{**forgotten, **changes})  # type: ignore[arg-type]
+        wanted = asdict(now) | forgotten | changes
+        try:
+            policy = InsightPolicy(**wanted)
+        except WriterLacks as error:
+            raise Terminal(error.message, remedy=_writer_command(tenant_id, data, wanted)) from None
         if changes:
             control.put_insight_policy(tenant_id, policy)
     described = {name: value for name, value in asdict(policy).items() if value is not None}
@@ -201,6 +207,15 @@ def set_writer(
     out.print(", ".join(f"{name} {value}" for name, value in described.items()), soft_wrap=True)
 
 
+def _writer_command(tenant_id: str, data: Path, wanted: Mapping[str, object]) -> str:
+    """The command that names the model of a writer whole; what is not known of it in capitals."""
+    writer = Writer(str(wanted["writer"]))
+    words = ["coworkai", "tenant", "writer", tenant_id, "--data", str(data), "--writer", writer.value]
+    for name in NEEDED[writer]:
+        words += [f"--{name.replace('_', '-')}", str(wanted[name] or name.upper())]
+    return shlex.join(words)
+
+
 @key.command("create")
 def create_key(tenant_id: TenantArgument, data: Data = DEFAULT_DATA, json: Json = False) -> None:
     """Make an ingest key for `POST /v1/telemetry/{source}`; it is shown this once.
@@ -208,6 +223,8 @@ def create_key(tenant_id: TenantArgument, data: Data = DEFAULT_DATA, json: Json 
     Example: coworkai key create acme
     """
     with _control(data) as control:
+        if control.tenant(tenant_id) is None:
+            raise no_tenant(tenant_id, data)
         made = control.create_ingest_key(tenant_id)
     if json:
         print_json({"tenant_id": tenant_id, "key": made})
