@@ -201,6 +201,7 @@ FAILING: dict[str, tuple[str, ...]] = {
     "import rescuetime": ("export", "--out", "export/x"),
     "quarantine list": ("--data", "nowhere"),
     "quarantine replay": ("--data", "nowhere"),
+    "control history": ("--data", "nowhere"),
     "tenant list": ("--data", "nowhere"),
     "tenant set": ("acme", "--time-zone", "Atlantis", "--data", "empty"),
     "tenant writer": ("acme", "--data", "empty"),
