@@ -9,6 +9,7 @@ address; what it had not acknowledged, the bus brings again.
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import json
 import os
 import signal
@@ -25,7 +26,7 @@ from typing import IO, Self
 
 import httpx
 
-from coworkai.common.errors import SettingsError, Terminal, Transient
+from coworkai.common.errors import SettingsError, StorageUnavailable, Terminal, Transient
 from coworkai.common.settings import ENV_PREFIX, CommonSettings, Mode, load
 from coworkai.local import topology
 from coworkai.local.bus.settings import LOCAL_ISSUER
@@ -85,6 +86,7 @@ class Service:
     name: str
     log_path: Path
     listener: socket.socket
+    lease_holder: str
     process: subprocess.Popen[bytes] | None = None
     started_at: float = 0.0
     start_again_at: float | None = None
@@ -111,6 +113,7 @@ class Service:
                     **environment,
                     f"{ENV_PREFIX}LISTEN_FD": str(self.listener.fileno()),
                     f"{ENV_PREFIX}LIFELINE_FD": str(lifeline.fileno()),
+                    f"{ENV_PREFIX}INSTANCE": self.lease_holder,
                 },
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -164,7 +167,8 @@ class Platform:
     inherit. `announce(name, url)` is called for each service as it becomes ready. Raises Terminal when the
     folder or a port is taken, ServiceDied when a service does not come up. A service in `hold_back` is
     pushed nothing until `connect`. `prepare` is called once the folder is ours, before anything starts: what
-    it writes never touches a folder in use.
+    it writes never touches a folder in use. `release_holder` gives back the leases of a service whose process
+    is gone: of an earlier life of this platform, or one that died.
     """
 
     def __init__(
@@ -176,6 +180,7 @@ class Platform:
         hold_back: Collection[str] = (),
         prepare: Callable[[], None] = lambda: None,
         announce: Callable[[str, str], None] = lambda _name, _url: None,
+        release_holder: Callable[[str], object] = lambda _holder: None,
     ) -> None:
         self.data_dir = data_dir.resolve()
         self._environment = environment
@@ -183,6 +188,7 @@ class Platform:
         self._hold_back = hold_back
         self._prepare = prepare
         self._announce = announce
+        self._release_holder = release_holder
         self._services: dict[str, Service] = {}
         self._lock: IO[str] | None = None
         self._lifeline: tuple[IO[bytes], IO[bytes]] | None = None
@@ -231,6 +237,10 @@ class Platform:
                 self._welcome_back(service)
 
     def _restart_later(self, service: Service, death: str, say: Callable[[str], None]) -> None:
+        try:
+            self._release_holder(service.lease_holder)
+        except StorageUnavailable as error:
+            say(f"{error.message}; the leases of {service.name} are left to run out")
         wait_s = service.restarts.after(time.monotonic() - service.started_at)
         service.is_coming_back = False
         if wait_s is None:
@@ -296,7 +306,9 @@ class Platform:
         for offset, name in enumerate((*_SERVICES, BUS)):
             port = 0 if self._first_port is None else self._first_port + offset
             log_path = self.data_dir / "logs" / f"{name}.log"
-            self._services[name] = Service(name, log_path, _listen(name, port))
+            holder = lease_holder(self.data_dir, name)
+            self._release_holder(holder)
+            self._services[name] = Service(name, log_path, _listen(name, port), holder)
         environment = self._service_environment()
         self._services[BUS].start(environment, self._lifeline[0])
         self._wait_until_ready([BUS])
@@ -341,7 +353,16 @@ class Platform:
             f"{ENV_PREFIX}PUSH_SERVICE_ACCOUNT": _IDENTITY.service_account,
             f"{ENV_PREFIX}PUSH_JWKS_URL": f"{self.bus_url}/oauth2/v3/certs",
             f"{ENV_PREFIX}PUSH_ISSUER": LOCAL_ISSUER,
+            f"{ENV_PREFIX}PUBLIC_URL": self._environment.get(
+                f"{ENV_PREFIX}PUBLIC_URL", self.url("partner-api")
+            ),
         }
+
+
+def lease_holder(data_dir: Path, service: str) -> str:
+    """Under which name a service of the platform on this folder holds leases, in each of its lives."""
+    folder = hashlib.sha256(bytes(data_dir.resolve())).hexdigest()[:16]
+    return f"{socket.gethostname()}:{folder}:{service}"
 
 
 def check_settings() -> None:

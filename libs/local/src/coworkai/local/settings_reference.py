@@ -14,12 +14,14 @@ from coworkai.common.settings import CommonSettings
 from coworkai.ingest.settings import IngestSettings
 from coworkai.insights.settings import InsightsSettings
 from coworkai.local.bus.settings import BusSettings
+from coworkai.partner_api.settings import PartnerApiSettings
 from coworkai.runner.settings import RunnerSettings
 
 SERVICES: dict[str, type[CommonSettings]] = {
     "Ingest": IngestSettings,
     "Runner": RunnerSettings,
     "Insights": InsightsSettings,
+    "Partner API": PartnerApiSettings,
     "Embedded bus": BusSettings,
 }
 

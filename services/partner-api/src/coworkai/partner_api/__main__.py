@@ -3,7 +3,7 @@
 import sys
 
 from coworkai.common.service import main
-from coworkai.common.settings import CommonSettings
 from coworkai.partner_api.app import create_app
+from coworkai.partner_api.settings import PartnerApiSettings
 
-sys.exit(main("partner-api", CommonSettings, create_app))
+sys.exit(main("partner-api", PartnerApiSettings, create_app))

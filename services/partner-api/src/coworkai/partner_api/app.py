@@ -1,16 +1,96 @@
-"""The partner API. It answers its health checks; it subscribes to nothing."""
+"""The partner API, put together: settings in, an ASGI application out."""
 
 from __future__ import annotations
 
-from fastapi import FastAPI
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
-from coworkai.common.service import add_health, add_problems
-from coworkai.common.settings import CommonSettings
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+
+from coworkai.common.clock import Clock, utc_now
+from coworkai.common.errors import CoworkError
+from coworkai.common.service import add_health
+from coworkai.partner_api.edge import Edge
+from coworkai.partner_api.guard import check_routes, exchange_of
+from coworkai.partner_api.problems import (
+    KINDS,
+    Code,
+    FieldError,
+    Refused,
+    answer,
+    code_of_status,
+)
+from coworkai.partner_api.rate_limit import RateLimit
+from coworkai.partner_api.routes import me
+from coworkai.partner_api.services import Services
+from coworkai.partner_api.settings import PartnerApiSettings
+
+ROUTERS = (me.router,)
+MAX_FIELD_ERRORS = 20
 
 
-def create_app(_settings: CommonSettings) -> FastAPI:
-    """The service's ASGI application."""
-    app = FastAPI(title="CoworkAI partner API", docs_url=None, redoc_url=None)
-    add_problems(app)
-    add_health(app, ready=lambda: None)
-    return app
+def create_app(settings: PartnerApiSettings, clock: Clock = utc_now) -> Edge:
+    """The service's ASGI application: the edge, and behind it `app.api` with `app.api.state.services`."""
+
+    @asynccontextmanager
+    async def lifespan(api: FastAPI) -> AsyncIterator[None]:
+        services = api.state.services = Services(settings, clock)
+        services.start()
+        yield
+        await services.aclose()
+
+    api = FastAPI(
+        title="CoworkAI partner API",
+        version="1",
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        redirect_slashes=False,
+        lifespan=lifespan,
+    )
+    for router in ROUTERS:
+        api.include_router(router)
+    add_health(api, ready=lambda: asyncio.to_thread(api.state.services.ready))
+    _add_problems(api)
+    check_routes(api)
+    return Edge(api, settings, RateLimit(settings.rate_limit_per_minute))
+
+
+def _add_problems(api: FastAPI) -> None:
+    """Answer every error as a problem, without anything of the request in it but names."""
+
+    async def ours(request: Request, error: Exception) -> Response:
+        assert isinstance(error, CoworkError)
+        return _response(error, request)
+
+    async def of_framework(request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        code = code_of_status(error.status_code)
+        return _response(Refused(code, KINDS[code].title.lower(), headers=error.headers), request)
+
+    async def invalid(request: Request, error: Exception) -> Response:
+        assert isinstance(error, RequestValidationError)
+        found = [
+            FieldError(".".join(str(part)[:64] for part in each["loc"]), each["msg"])
+            for each in error.errors()[:MAX_FIELD_ERRORS]
+        ]
+        in_body = any(each["loc"][0] == "body" for each in error.errors())
+        code = Code.INVALID_BODY if in_body else Code.INVALID_PARAMETER
+        return _response(Refused(code, KINDS[code].title.lower(), errors=found), request)
+
+    async def unexpected(request: Request, _error: Exception) -> Response:
+        # The edge logs it: the framework raises it on.
+        return _response(Refused(Code.INTERNAL, "internal"), request)
+
+    api.add_exception_handler(CoworkError, ours)
+    api.add_exception_handler(HTTPException, of_framework)
+    api.add_exception_handler(RequestValidationError, invalid)
+    api.add_exception_handler(Exception, unexpected)
+
+
+def _response(error: CoworkError, request: Request) -> Response:
+    whole = answer(error, exchange_of(request.scope).request_id, request.url.path)
+    return Response(whole.body, whole.status, dict(whole.headers))

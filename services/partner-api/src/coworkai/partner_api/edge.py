@@ -1,0 +1,237 @@
+"""Where requests come in: id, limits, credentials, quota, idempotency, and every error as a problem.
+
+    head ─▶ id ─▶ size of head ─▶ credentials ─▶ quota ─▶ body, whole and in time ─▶ Idempotency-Key ─▶ routes
+                                                                              answer ◀─ headers ◀──────────┘
+
+Pure ASGI. Credentials come before the body, so nobody unknown has one read. Invariants: every answer has an
+`X-Request-Id`; an answer that breaks off is never ended as if it were whole.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import secrets
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
+from typing import Any
+
+from fastapi import FastAPI
+
+from coworkai.common.errors import CoworkError
+from coworkai.common.observability import get_logger
+from coworkai.partner_api.authentication import Authenticator
+from coworkai.partner_api.guard import Exchange, is_open
+from coworkai.partner_api.problems import Answer, Code, Refused, answer
+from coworkai.partner_api.rate_limit import RateLimit, Window
+from coworkai.partner_api.settings import PartnerApiSettings
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+log = get_logger(__name__)
+
+SECURITY_HEADERS: Sequence[tuple[bytes, bytes]] = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"DENY"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"strict-transport-security", b"max-age=31536000; includeSubDomains"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+)
+CLOSED_POLICY = (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'")
+"""For everything that is no page: a page sends its own."""
+PRIVATE = (b"cache-control", b"private, no-cache")
+
+
+class ClientGone(Exception):
+    """The client closed the connection; nobody is there to be answered."""
+
+
+class Edge:
+    """The outermost ASGI application, around `api`, whose state has the services once it has started."""
+
+    def __init__(self, api: FastAPI, settings: PartnerApiSettings, rate_limit: RateLimit) -> None:
+        self.api = api
+        self._settings = settings
+        self._rate_limit = rate_limit
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.api(scope, receive, send)
+            return
+        exchange = Exchange(f"req_{secrets.token_hex(12)}", [])
+        scope.setdefault("state", {})["exchange"] = exchange
+        outgoing = _Outgoing(exchange, send, self._rate_limit, self._settings.send_timeout_s)
+        try:
+            await self._handle(scope, exchange, receive, outgoing)
+        except ClientGone:
+            return
+        except CoworkError as error:
+            if outgoing.has_started:
+                log.error("answer broke off", error=error, request_id=exchange.request_id)  # noqa: TRY400
+                raise
+            if error.status >= 500:
+                log.warning("request failed", error=error, request_id=exchange.request_id)
+            await outgoing.answer(answer(error, exchange.request_id, scope["path"]))
+        except Exception as error:
+            log.exception("request failed", request_id=exchange.request_id)
+            if outgoing.is_complete:
+                return
+            if outgoing.has_started:
+                raise
+            internal = Refused(Code.INTERNAL, type(error).__name__)
+            await outgoing.answer(answer(internal, exchange.request_id, scope["path"]))
+
+    async def _handle(self, scope: Scope, exchange: Exchange, receive: Receive, outgoing: _Outgoing) -> None:
+        headers = dict(scope["headers"])
+        _check_head(scope, self._settings.max_header_bytes)
+        if not is_open(scope["path"]):
+            source = source_of(scope, headers, self._settings.trusted_proxies)
+            authenticator: Authenticator = self.api.state.services.authenticator
+            principal = await authenticator.authenticate(headers.get(b"authorization"), source)
+            exchange.principal = principal
+            outgoing.window = self._rate_limit.window(principal.principal_id)
+            self._rate_limit.take(outgoing.window)
+        if b"content-length" not in headers and b"transfer-encoding" not in headers:
+            body = b""
+        else:
+            body = await self._body(headers, receive)
+            receive = _again(body, receive)
+        await self.api(scope, receive, outgoing)
+
+    async def _body(self, headers: Mapping[bytes, bytes], receive: Receive) -> bytes:
+        """The whole body. Raises Refused when it is compressed, too large, or too slow; or ClientGone."""
+        limit = self._settings.max_body_bytes
+        if headers.get(b"content-encoding", b"identity").strip().lower() not in {b"", b"identity"}:
+            raise Refused(
+                Code.UNSUPPORTED_MEDIA_TYPE,
+                "the body is compressed",
+                remedy="send it without Content-Encoding",
+            )
+        declared = headers.get(b"content-length", b"0")
+        if declared.isdigit() and int(declared[:20]) > limit:
+            raise _too_large(limit)
+        chunks: list[bytes] = []
+        size = 0
+        try:
+            async with asyncio.timeout(self._settings.body_timeout_s):
+                is_last = False
+                while not is_last:
+                    event = await receive()
+                    if event["type"] == "http.disconnect":
+                        raise ClientGone
+                    chunks.append(event.get("body", b""))
+                    size += len(chunks[-1])
+                    if size > limit:
+                        raise _too_large(limit)
+                    is_last = not event.get("more_body", False)
+        except TimeoutError:
+            raise Refused(
+                Code.REQUEST_TIMEOUT,
+                f"the body did not arrive within {self._settings.body_timeout_s:g} s",
+                headers={"connection": "close"},
+            ) from None
+        return b"".join(chunks)
+
+
+class _Outgoing:
+    """The way out: adds headers to the answer, and gives up on a client that does not read it."""
+
+    def __init__(self, exchange: Exchange, send: Send, rate_limit: RateLimit, timeout_s: float) -> None:
+        self._exchange = exchange
+        self._send = send
+        self._rate_limit = rate_limit
+        self._timeout_s = timeout_s
+        self.window: Window | None = None
+        self.has_started = False
+        self.is_complete = False
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.has_started = True
+            message["headers"] = self._headers(message)
+            await self._send(message)
+            return
+        if message.get("more_body", False):
+            try:
+                async with asyncio.timeout(self._timeout_s):
+                    await self._send(message)
+            except TimeoutError:
+                log.warning("client does not read", request_id=self._exchange.request_id)
+                raise ClientGone from None
+            return
+        await self._send(message)
+        self.is_complete = True
+
+    async def answer(self, whole: Answer) -> None:
+        """Send a whole answer."""
+        headers = [
+            (name.encode(), value.encode("latin-1", "replace")) for name, value in whole.headers.items()
+        ]
+        headers.append((b"content-length", str(len(whole.body)).encode()))
+        await self({"type": "http.response.start", "status": whole.status, "headers": headers})
+        await self({"type": "http.response.body", "body": whole.body})
+
+    def _headers(self, message: Message) -> list[tuple[bytes, bytes]]:
+        headers = [*message.get("headers", ()), *self._exchange.headers]
+        names = {name for name, _ in headers}
+        headers.append((b"x-request-id", self._exchange.request_id.encode()))
+        headers += SECURITY_HEADERS
+        if CLOSED_POLICY[0] not in names:
+            headers.append(CLOSED_POLICY)
+        if PRIVATE[0] not in names:
+            headers.append(PRIVATE)
+        if self.window is not None:
+            if message["status"] == 304:
+                self._rate_limit.give_back(self.window)
+            headers += self._rate_limit.headers(self.window)
+        return headers
+
+
+def source_of(scope: Mapping[str, Any], headers: Mapping[bytes, bytes], trusted_proxies: int) -> str:
+    """The address that a request comes from, as the outermost trusted proxy saw it; IPv6 by its /64."""
+    client = scope.get("client")
+    address = client[0] if client else ""
+    if trusted_proxies:
+        hops = headers.get(b"x-forwarded-for", b"").decode("latin-1").split(",")
+        if len(hops) >= trusted_proxies:
+            address = hops[-trusted_proxies].strip() or address
+    return _network(address)
+
+
+def _network(address: str) -> str:
+    if ":" not in address:
+        return address[:64]
+    try:
+        return str(ipaddress.ip_network((address.partition("%")[0], 64), strict=False).network_address)
+    except ValueError:
+        return address[:64]
+
+
+def _check_head(scope: Scope, limit: int) -> None:
+    size = len(scope.get("raw_path") or b"") + len(scope["query_string"])
+    for name, value in scope["headers"]:
+        size += len(name) + len(value) + 4
+    if size > limit:
+        raise Refused(Code.HEADERS_TOO_LARGE, f"the head of the request is larger than {limit} bytes")
+
+
+def _too_large(limit: int) -> Refused:
+    return Refused(
+        Code.BODY_TOO_LARGE, f"the body is larger than {limit} bytes", headers={"connection": "close"}
+    )
+
+
+def _again(body: bytes, receive: Receive) -> Receive:
+    """The body that was read, once; then whatever else comes."""
+    is_given = False
+
+    async def replay() -> Message:
+        nonlocal is_given
+        if is_given:
+            return await receive()
+        is_given = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return replay

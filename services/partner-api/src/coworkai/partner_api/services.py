@@ -1,0 +1,88 @@
+"""What the routes stand on, built once and handed to them as `app.state.services`."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
+from typing import Any, TypeVar
+
+from fastapi import Request
+
+from coworkai.common.artifacts import ArtifactStore
+from coworkai.common.clock import Clock, utc_now
+from coworkai.common.control import Control, Database
+from coworkai.common.lake import Lake
+from coworkai.partner_api.authentication import Authenticator
+from coworkai.partner_api.credentials import Credentials
+from coworkai.partner_api.gold import Gold
+from coworkai.partner_api.guard import AccessRecorder, Unrecorded
+from coworkai.partner_api.secrets import Secrets
+from coworkai.partner_api.settings import PartnerApiSettings
+from coworkai.partner_api.tokens import Tokens
+
+T = TypeVar("T")
+STORE_THREADS = 8
+
+
+class Services:
+    """Made inside a running event loop; `start` before the first request, `aclose` after the last."""
+
+    access_log: AccessRecorder
+
+    def __init__(self, settings: PartnerApiSettings, clock: Clock = utc_now) -> None:
+        self.settings = settings
+        self.clock = clock
+        self.secrets = Secrets(settings.master_key_bytes())
+        self.database = Database(settings.control_url)
+        self.database.migrate()
+        self.control = Control(self.database, clock)
+        self.lake = Lake(settings.lake_uri, settings.storage_options)
+        self.store = ArtifactStore.from_settings(settings)
+        self.gold = Gold(self.lake, self.store)
+        self.credentials = Credentials(self.database, self.secrets, clock)
+        self.tokens = Tokens(self.secrets, settings.public_url, clock)
+        self.authenticator = Authenticator(
+            self.credentials,
+            self.tokens,
+            self.secrets,
+            self.in_store,
+            revalidate_s=settings.revalidate_s,
+            clock=clock,
+        )
+        self.access_log = Unrecorded()
+        self._threads = ThreadPoolExecutor(STORE_THREADS, thread_name_prefix="store")
+        self._background: list[asyncio.Task[None]] = []
+
+    def start(self) -> None:
+        """Start what runs beside the requests."""
+        self._run(self.authenticator.watch())
+        self._run(self.gold.watch())
+
+    async def aclose(self) -> None:
+        """Stop it, and let go of everything."""
+        for task in self._background:
+            task.cancel()
+        await asyncio.gather(*self._background, return_exceptions=True)
+        await self.authenticator.write_last_used()
+        await self.gold.aclose()
+        await asyncio.to_thread(self._threads.shutdown)
+        self.database.close()
+
+    def ready(self) -> None:
+        """Raises StorageUnavailable when the control store does not answer."""
+        self.database.ping()
+
+    async def in_store(self, work: Callable[[], T]) -> T:
+        """The result of work on the control store, from a thread. Raises StorageUnavailable."""
+        return await asyncio.get_running_loop().run_in_executor(self._threads, copy_context().run, work)
+
+    def _run(self, work: Coroutine[Any, Any, None]) -> None:
+        self._background.append(asyncio.create_task(work))
+
+
+def services_of(request: Request) -> Services:
+    """The services of the application that a request came to."""
+    services: Services = request.app.state.services
+    return services

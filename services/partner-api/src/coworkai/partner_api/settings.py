@@ -1,0 +1,51 @@
+"""Settings of the partner API."""
+
+from __future__ import annotations
+
+from typing import Self
+
+from pydantic import Field, model_validator
+
+from coworkai.common.settings import ENV_PREFIX, CommonSettings, Mode
+
+
+class PartnerApiSettings(CommonSettings):
+    """The shared settings, and the partner API's own."""
+
+    public_url: str = Field(
+        default_factory=lambda data: f"http://{data['host']}:{data['port']}",
+        pattern=r"^https?://[^/?#]+(/[^?#]*[^/?#])?$",
+        description="base that clients reach the partner API by; issuer of its tokens and of its signed URLs",
+    )
+    rate_limit_per_minute: int = Field(
+        default=6_000, ge=1, description="requests a minute that each key, client or worker token has"
+    )
+    max_body_bytes: int = Field(default=1_048_576, ge=1, description="largest body of a request")
+    max_header_bytes: int = Field(
+        default=16_384, ge=1_024, description="largest head of a request: its line and headers"
+    )
+    head_timeout_s: float = Field(default=10, gt=0, description="seconds in which a request's head arrives")
+    body_timeout_s: float = Field(default=15, gt=0, description="seconds in which a request's body arrives")
+    send_timeout_s: float = Field(
+        default=30, gt=0, description="seconds that a client may take to read the next piece of an answer"
+    )
+    trusted_proxies: int = Field(
+        default_factory=lambda data: 1 if data["mode"] is Mode.CLOUD else 0,
+        ge=0,
+        description="proxies in front that add to X-Forwarded-For, for the source of failed attempts",
+    )
+    access_token_s: int = Field(
+        default=3_600, ge=60, le=86_400, description="seconds that an OAuth access token is good for"
+    )
+    revalidate_s: float = Field(
+        default=0.75, gt=0, le=2, description="seconds between looks at whether credentials in use still hold"
+    )
+    idempotency_hours: int = Field(
+        default=24, ge=1, description="hours that the answer to an Idempotency-Key is kept"
+    )
+
+    @model_validator(mode="after")
+    def _cloud_has_a_public_url(self) -> Self:
+        if self.mode is Mode.CLOUD and "public_url" not in self.model_fields_set:
+            raise ValueError(f"missing {ENV_PREFIX}PUBLIC_URL")
+        return self
