@@ -71,6 +71,7 @@ class Stage(StrEnum):
 
     SILVER = "silver"
     STAGE1 = "stage1"
+    LATTICE = "lattice"
     STAGE2 = "stage2"
 
     @property
@@ -575,6 +576,20 @@ class Control:
                 .where(*_of(lease), schema.lane_leases.c.fence == lease.fence)
                 .values(expires_at=EPOCH)
             )
+
+    def release_holder(self, holder: str) -> int:
+        """Give back every lease of a holder whose process is gone; how many.
+
+        Should it live after all, it finds its leases taken, as one whose leases ran out does.
+        """
+        now = self._clock()
+        with self._database.write() as connection:
+            released = connection.execute(
+                update(schema.lane_leases)
+                .where(schema.lane_leases.c.holder == holder, schema.lane_leases.c.expires_at > now)
+                .values(expires_at=EPOCH)
+            )
+        return released.rowcount
 
     # --------------------------------------------------------------------------------------- plumbing
     def _move(self, connection: Connection, table_id: str, seen: int | None, version: int) -> bool:

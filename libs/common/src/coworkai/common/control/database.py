@@ -107,16 +107,21 @@ class Database:
             yield connection
 
     @contextmanager
-    def write(self) -> Iterator[Connection]:
-        """A connection in a transaction that is committed at the end, and undone by an exception."""
-        with self._connect(write=True) as connection:
+    def write(self, *, forced: bool = False) -> Iterator[Connection]:
+        """A connection in a transaction that is committed at the end, and undone by an exception.
+
+        A power cut may cost SQLite its last transactions, but none that was `forced` to the disk.
+        """
+        with self._connect(write=True, forced=forced) as connection:
             yield connection
 
     @contextmanager
-    def _connect(self, *, write: bool) -> Iterator[Connection]:
+    def _connect(self, *, write: bool, forced: bool = False) -> Iterator[Connection]:
         try:
             with (
-                self._engine.connect().execution_options(coworkai_write=write) as connection,
+                self._engine.connect().execution_options(
+                    coworkai_write=write, coworkai_forced=forced
+                ) as connection,
                 connection.begin(),
             ):
                 yield connection
@@ -192,7 +197,6 @@ def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
     # Transactions begin where _begin_sqlite says, not at the driver's first write.
     connection.isolation_level = None
     _use_wal(connection)
-    connection.execute("PRAGMA synchronous = NORMAL")
     connection.execute("PRAGMA foreign_keys = ON")
 
 
@@ -208,6 +212,10 @@ def _use_wal(connection: sqlite3.Connection) -> None:
 
 
 def _begin_sqlite(connection: Connection) -> None:
+    options = connection.get_execution_options()
+    synchronous = "FULL" if options.get("coworkai_forced") else "NORMAL"
+    if connection.info.get("synchronous") != synchronous:
+        connection.exec_driver_sql(f"PRAGMA synchronous = {synchronous}")
+        connection.info["synchronous"] = synchronous
     # A writer takes the write lock first, where it waits its turn; taken later, it would fail at once.
-    write = connection.get_execution_options().get("coworkai_write", False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if options.get("coworkai_write") else "BEGIN")
