@@ -64,7 +64,7 @@ def services(bus_url: str, data: Path) -> Iterator[dict[str, str]]:
     read_end, write_end = os.pipe()
     with os.fdopen(read_end, "rb") as lifeline, os.fdopen(write_end, "wb"):
         started = [
-            Service(name, data / "logs" / f"{name}.log", socket.create_server(("127.0.0.1", 0)))
+            Service(name, data / "logs" / f"{name}.log", socket.create_server(("127.0.0.1", 0)), name)
             for name in ("ingest", "runner")
         ]
         try:

@@ -134,6 +134,35 @@ def test_without_a_data_folder_nothing_is_left_and_the_table_is_printed(tmp_path
     assert sorted(path.name for path in tmp_path.iterdir()) == ["records", "scratch"]
 
 
+def test_settings_of_the_environment_are_used_but_for_those_that_would_put_data_elsewhere(
+    tmp_path: Path,
+) -> None:
+    worked_case(tmp_path / "records")
+    elsewhere = tmp_path / "elsewhere"
+    done = subprocess.run(
+        [COMMAND, "process", tmp_path / "records", "--data", tmp_path / "data", "--json"],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={
+            "PATH": "/usr/bin:/bin",
+            "COWORKAI_BRONZE_DAYS": "1",
+            "COWORKAI_LOG_LEVEL": "WARNING",
+            "COWORKAI_LAKE_URI": str(elsewhere / "lake"),
+            "COWORKAI_CONTROL_URL": f"sqlite:///{elsewhere / 'control.db'}",
+            "COWORKAI_BREAKER_SHARE": "0.1",
+            "COWORKAI_PORT": "1",
+        },
+    )
+    assert done.returncode == 0, done.stderr
+    names = "COWORKAI_BREAKER_SHARE, COWORKAI_CONTROL_URL, COWORKAI_LAKE_URI, COWORKAI_PORT"
+    assert f"warning: set, and not used by this command: {names}\n" in done.stderr
+    assert json.loads(done.stdout)["quarantine_reasons"]["too_old"] > 0
+    assert (tmp_path / "data" / "lake").is_dir()
+    assert not elsewhere.exists()
+    assert '"INFO"' not in (tmp_path / "data" / "logs" / "ingest.log").read_text()
+
+
 def test_a_line_larger_than_a_message_may_be_is_quarantined_and_its_neighbours_go_on(tmp_path: Path) -> None:
     write(
         tmp_path / "records",

@@ -19,11 +19,11 @@ import pytest
 from tests.e2e.platform import COMMAND
 from tests.factories import TENANT, activity, batch
 
-from coworkai.common.control import Stage
+from coworkai.common.control import Control, Lane, Stage
 from coworkai.common.lake import Lake
 from coworkai.common.published import read_published
 from coworkai.common.tables import GOLD_WORKBLOCKS, OPS_RUNS
-from coworkai.local.platform import MODULES
+from coworkai.local.platform import MODULES, lease_holder
 
 SERVICES = {"bus", "ingest", "runner", "insights", "partner-api"}
 
@@ -153,6 +153,22 @@ def test_a_service_that_is_killed_comes_back_and_data_flows(tmp_path: Path, name
     [line] = [line for line in running.lines if "stopped with" in line]
     assert line == f"{name} stopped with signal SIGKILL; starting it again in 0.25 s"
     assert not any(child.is_running() for child in running.children)
+
+
+def test_the_leases_of_a_process_that_is_gone_keep_nobody_waiting(tmp_path: Path) -> None:
+    tenant("set", "acme", tmp_path)
+    key = tenant("create", "acme", tmp_path).split()[-1]
+    control = Control(f"sqlite:///{tmp_path / 'control.db'}")
+    assert control.lease("acme", lease_holder(tmp_path, "insights"), 3_600, Lane.INSIGHTS) is not None
+    with up(tmp_path) as running:
+        mine = control.lease("acme", "test", 3_600, Lane.INSIGHTS)
+        assert mine is not None
+        control.release(mine)
+        assert control.lease("acme", lease_holder(tmp_path, "runner"), 3_600) is not None
+        running.child(MODULES["runner"]).kill()
+        send_an_activity(running.urls["ingest"], key)
+        wait_until(lambda: published_workblocks(Lake(str(tmp_path / "lake"))) == 1, timeout_s=60)
+    control.close()
 
 
 def test_a_service_that_keeps_dying_stops_everything_with_what_it_said_last(tmp_path: Path) -> None:

@@ -403,6 +403,22 @@ class ControlContract:
         assert control.dirty() == pinned
         assert control.lease("acme", "c", 30) is None
 
+    def test_a_holder_that_is_gone_gives_all_its_leases_back_and_loses_what_it_still_tries(
+        self, control: Control
+    ) -> None:
+        gone = [control.lease(tenant, "a", 30, lane) for tenant in ("acme", "globex") for lane in Lane]
+        kept = control.lease("initech", "b", 30)
+        assert control.release_holder("a") == len(gone)
+        assert control.release_holder("a") == 0
+        assert control.lease("initech", "c", 30) is None
+        taken = control.lease("acme", "c", 30)
+        assert taken is not None
+        assert gone[0] is not None
+        assert kept is not None
+        assert taken.fence == gone[0].fence + 1
+        with pytest.raises(LeaseLost):
+            control.renew(gone[0], 30)
+
     def test_each_lane_has_a_lease_and_fences_of_its_own(self, control: Control) -> None:
         runner = control.lease("acme", "a", 30)
         assert runner is not None

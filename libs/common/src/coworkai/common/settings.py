@@ -12,6 +12,7 @@ import contextlib
 import os
 import re
 import secrets
+import socket
 import tempfile
 from enum import StrEnum
 from pathlib import Path
@@ -110,6 +111,12 @@ class CommonSettings(BaseSettings):
         default=None,
         description="inherited pipe; the service stops when its other end closes (set by `coworkai up`)",
     )
+    instance: str | None = Field(
+        default=None,
+        max_length=256,
+        description="name of this process in leases; host, process id and a random part by default "
+        "(set by `coworkai up`)",
+    )
     shutdown_grace_s: int = Field(
         default=8, ge=1, description="seconds that requests in flight get at shutdown"
     )
@@ -130,6 +137,10 @@ class CommonSettings(BaseSettings):
         if missing:
             raise ValueError(f"missing {', '.join(ENV_PREFIX + name.upper() for name in missing)}")
         return self
+
+    def lease_holder(self) -> str:
+        """A name for this process in leases."""
+        return self.instance or f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
 
     def master_key_bytes(self) -> bytes:
         """The 32 bytes that every key derives from.

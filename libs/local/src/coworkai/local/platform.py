@@ -56,6 +56,17 @@ _SERVICES = tuple(name for name in MODULES if name != BUS)
 _STOP_ORDER = (("ingest",), ("runner", "insights", "partner-api"), (BUS,))
 _EMBEDDED: Mapping[str, object] = {"mode": Mode.LOCAL, "push_auth": False}
 """What a platform sets itself, whatever the environment says."""
+_OWN = frozenset(
+    f"{ENV_PREFIX}{name}"
+    for name in (
+        *("MODE", "DATA_DIR", "PROJECT", "HOST", "PORT", "LISTEN_FD", "LIFELINE_FD", "INSTANCE"),
+        *("BUS_URL", "BUS_AWAIT_ENDPOINTS", "PUSH_AUTH", "PUSH_AUDIENCE", "PUSH_SERVICE_ACCOUNT"),
+        *("PUSH_JWKS_URL", "PUSH_ISSUER"),
+    )
+)
+"""Settings that a platform gives its services itself."""
+PLACES = frozenset(f"{ENV_PREFIX}{name}" for name in ("LAKE_URI", "STORAGE_OPTIONS", "CONTROL_URL"))
+"""Settings of where data is."""
 _IDENTITY = PushIdentity("coworkai-local", "push@local.iam.gserviceaccount.com")
 
 
@@ -377,8 +388,19 @@ def own_environment() -> dict[str, str]:
 
 
 def private_environment() -> dict[str, str]:
-    """The same without any setting of ours: nothing outside the data folder is touched."""
-    return {name: value for name, value in os.environ.items() if not name.startswith(ENV_PREFIX)}
+    """The same without what would put data elsewhere: nothing outside the data folder is touched."""
+    return {name: value for name, value in os.environ.items() if name not in PLACES}
+
+
+def private_settings(data_dir: Path) -> CommonSettings:
+    """What all services share on a platform in a private environment. Raises SettingsError."""
+    places = {"lake_uri": str(data_dir / "lake"), "control_url": f"sqlite:///{data_dir / 'control.db'}"}
+    return load(CommonSettings, data_dir, **places, storage_options={}, **_EMBEDDED)
+
+
+def not_used(environment: Mapping[str, str], *besides: str) -> list[str]:
+    """Settings in the environment that a platform sets itself, and those of `besides`; by name."""
+    return sorted({*_OWN, *besides} & environment.keys())
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from coworkai.common.errors import Terminal
 from coworkai.common.lake import Lake
 from coworkai.common.wording import counted
 from coworkai.local.bus.publisher import EmbeddedPublisher
-from coworkai.local.platform import PROJECT, Platform, private_environment
+from coworkai.local.platform import PLACES, PROJECT, Platform, private_environment, private_settings
 from coworkai.local.progress import Progress, wait_until_processed, wait_until_taken
 from coworkai.local.sender import (
     MAX_EMBEDDED_BYTES,
@@ -30,13 +30,17 @@ from coworkai.local.sender import (
 )
 from coworkai.local.summary import summarise
 
-BULK_SETTINGS = {
-    # All of the folder is judged now, however much of it is broken.
-    "COWORKAI_BREAKER_SHARE": "1",
+BULK_DEFAULTS = {
     # Few and large commits, fed by many pushes.
     "COWORKAI_COMMIT_LINGER_S": "0.4",
     "COWORKAI_BUS_MAX_IN_FLIGHT": "64",
 }
+BULK_SETTINGS = {
+    # All of the folder is judged now, however much of it is broken.
+    "COWORKAI_BREAKER_SHARE": "1",
+}
+NOT_USED = (*PLACES, *BULK_SETTINGS)
+"""Settings of the environment that a run over a folder does without: its data is in one place, its own."""
 
 
 class Incomplete(Terminal):
@@ -93,20 +97,22 @@ def process(folder: Path, data_dir: Path, policy: TenantPolicy, watcher: Watcher
     started = time.monotonic()
     files = record_files(folder)
     check_sizes(files, MAX_EMBEDDED_BYTES)
-    control = Control(_control_url(data_dir), utc_now)
+    settings = private_settings(data_dir)
+    control = Control(settings.control_url, utc_now)
 
     def prepare() -> None:
         control.migrate()
         put_tenant(control, policy)
 
     try:
-        lake = Lake(str(data_dir / "lake"))
+        lake = Lake(settings.lake_uri)
         with Platform(
             data_dir,
-            environment=private_environment() | BULK_SETTINGS,
+            environment=BULK_DEFAULTS | private_environment() | BULK_SETTINGS,
             hold_back=["runner"],
             prepare=prepare,
             announce=watcher.service,
+            release_holder=control.release_holder,
         ) as platform:
             asyncio.run(_publish(platform.bus_url, files, policy.tenant_id, watcher.published))
             wait_until_taken(platform, watcher.progress)
@@ -131,13 +137,9 @@ def process(folder: Path, data_dir: Path, policy: TenantPolicy, watcher: Watcher
 
 def open_control(data_dir: Path) -> Control:
     """The control store of a data folder, created where it is missing."""
-    control = Control(_control_url(data_dir), utc_now)
+    control = Control(private_settings(data_dir).control_url, utc_now)
     control.migrate()
     return control
-
-
-def _control_url(data_dir: Path) -> str:
-    return f"sqlite:///{data_dir / 'control.db'}"
 
 
 def put_tenant(control: Control, policy: TenantPolicy) -> None:

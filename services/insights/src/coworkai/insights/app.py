@@ -11,15 +11,12 @@ any. A push is answered when the work it hinted at is done: the bus brings it ag
 from __future__ import annotations
 
 import asyncio
-import os
-import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from contextvars import copy_context
 from datetime import date
 from typing import TypeVar
-from uuid import uuid4
 
 import msgspec
 from fastapi import FastAPI, Request, Response
@@ -87,7 +84,7 @@ def build_pipeline(settings: InsightsSettings, control: Control, writing: Writin
         Lake(settings.lake_uri, settings.storage_options),
         control,
         ArtifactStore.from_settings(settings),
-        f"{socket.gethostname()}:{os.getpid()}:{uuid4().hex[:8]}",
+        settings.lease_holder(),
         writing,
         PipelineConfig(
             settings.lease_ttl_s,

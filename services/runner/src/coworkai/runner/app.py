@@ -13,15 +13,12 @@ any. A push is answered when the work it hinted at is done: the bus brings it ag
 from __future__ import annotations
 
 import asyncio
-import os
-import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from contextvars import copy_context
 from datetime import timedelta
 from typing import TypeVar
-from uuid import uuid4
 
 import msgspec
 from fastapi import FastAPI, Request, Response
@@ -87,7 +84,7 @@ def build_pipeline(
         Lake(settings.lake_uri, settings.storage_options),
         control,
         ArtifactStore.from_settings(settings),
-        f"{socket.gethostname()}:{os.getpid()}:{uuid4().hex[:8]}",
+        settings.lease_holder(),
         rules_of,
         announce,
         PipelineConfig(settings.lease_ttl_s, settings.batch_rows, settings.bronze_days, settings.settle_s),

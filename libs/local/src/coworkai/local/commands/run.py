@@ -79,6 +79,7 @@ def up(
     from coworkai.local.platform import Platform, check_settings, own_environment, stop_on_signals
 
     check_settings()
+    _warn_of_unused_settings()
     settings = settings_of(data, must_exist=False)
     control = Control(settings.control_url)
     with stop_on_signals():
@@ -89,6 +90,7 @@ def up(
                 first_port=port or None,
                 prepare=control.migrate,
                 announce=_announce,
+                release_holder=control.release_holder,
             ) as platform:
                 out.print(f"CoworkAI is up on {data}. Ctrl-C stops it.")
                 if not control.tenants():
@@ -141,13 +143,16 @@ def process(
     A tenant that --data knows already keeps its policy but for what is given here; a new one starts with
     counts, token and UTC.
 
+    Settings come from COWORKAI_* environment variables, but for those that would put data elsewhere.
+
     Example: coworkai process ./records --data ./result
     """
     from coworkai.local.platform import check_settings, stop_on_signals
-    from coworkai.local.process import TenantPolicy, working_folder
+    from coworkai.local.process import NOT_USED, TenantPolicy, working_folder
     from coworkai.local.show import summary_table
 
     check_settings()
+    _warn_of_unused_settings(*NOT_USED)
     _warn_of_unknown_files(folder)
     if data is not None:
         make_folder(data, "--data")
@@ -183,11 +188,12 @@ def demo(
     Example: coworkai demo --data ./demo-data
     """
     from coworkai.local.demo import show_demo
-    from coworkai.local.platform import check_settings, stop_on_signals
-    from coworkai.local.process import TenantPolicy
+    from coworkai.local.platform import check_settings, private_settings, stop_on_signals
+    from coworkai.local.process import NOT_USED, TenantPolicy
     from coworkai.local.sample import write_organisation
 
     check_settings()
+    _warn_of_unused_settings(*NOT_USED)
     _fresh_demo_folder(data)
     first_day: date | None = None if start is None else start.date()
     # The records hold personal data in clear, so they are not kept beside the lake, which must not.
@@ -199,7 +205,14 @@ def demo(
             soft_wrap=True,
         )
         summary = _process(Path(records), data, TenantPolicy(DEMO_TENANT))
-    show_demo(out, settings_of(data), DEMO_TENANT, facts, summary)
+    show_demo(out, private_settings(data), DEMO_TENANT, facts, summary)
+
+
+def _warn_of_unused_settings(*besides: str) -> None:
+    from coworkai.local.platform import not_used, own_environment
+
+    if names := not_used(own_environment(), *besides):
+        err.print(Text(f"warning: set, and not used by this command: {', '.join(names)}"), soft_wrap=True)
 
 
 def _warn_of_unknown_files(folder: Path) -> None:
