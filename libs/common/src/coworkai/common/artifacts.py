@@ -6,6 +6,7 @@ Writes are atomic: a reader sees the whole file or none.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -41,6 +42,7 @@ _CLIENT_OPTIONS = frozenset(
 )
 """Options of the HTTP client; delta-rs takes them beside the store's own, obstore apart from them."""
 _WRITERS = 8
+_SIGNERS = 32
 _MULTIPART_BYTES = 8 * 1024 * 1024
 
 
@@ -116,6 +118,29 @@ class ArtifactStore:
         with _errors(path):
             obstore.head(self._store, path)
             return obstore.sign(self._store, "GET", path, timedelta(seconds=ttl_s))
+
+    @property
+    def folder(self) -> Path | None:
+        """The local folder that the objects are in; None for a bucket."""
+        return Path(str(self._store.prefix)) if isinstance(self._store, LocalStore) else None
+
+    async def sign_all(self, paths: Sequence[str], ttl_s: int) -> Sequence[str]:
+        """Addresses that read the objects of a bucket without credentials for `ttl_s` seconds, in order.
+
+        Whether the objects exist is not looked at. Raises SettingsError for a local folder.
+        """
+        store = self._store
+        if not isinstance(store, GCSStore | S3Store):
+            raise SettingsError("this artefact store cannot sign addresses")
+        # Some credentials sign by a request to their issuer, one for every address.
+        at_once = asyncio.Semaphore(_SIGNERS)
+
+        async def signed(path: str) -> str:
+            async with at_once:
+                return await obstore.sign_async(store, "GET", path, timedelta(seconds=ttl_s))
+
+        with _errors("to sign"):
+            return await asyncio.gather(*(signed(path) for path in paths))
 
 
 def _open(root: str, options: Mapping[str, str]) -> ObjectStore:

@@ -241,7 +241,8 @@ def answer(error: CoworkError, request_id: str, path: str) -> Answer:
         headers["content-type"] = "application/json; charset=utf-8"
         message = kind.title if detail is None else detail
         body = msgspec.json.encode(SharingError(code.value.upper(), f"{message} ({request_id})"))
-        return Answer(kind.status, headers, body)
+        # The protocol has one status for all that cannot be understood.
+        return Answer(400 if kind.status == 422 else kind.status, headers, body)
     headers["content-type"] = PROBLEM_JSON
     problem = Problem(
         type=f"/problems/{code.value}",

@@ -44,6 +44,13 @@ class PartnerApiSettings(CommonSettings):
         default=24, ge=1, description="hours that the answer to an Idempotency-Key is kept"
     )
 
+    signed_url_s: int = Field(
+        default=7_200,
+        ge=3_600,
+        le=604_800,
+        description="seconds that the address of a shared or exported file works; clients ask for it once",
+    )
+
     @model_validator(mode="after")
     def _cloud_has_a_public_url(self) -> Self:
         if self.mode is Mode.CLOUD and "public_url" not in self.model_fields_set:
