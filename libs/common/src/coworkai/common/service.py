@@ -5,6 +5,7 @@ Imported by the services only: FastAPI and uvicorn come with their dependencies,
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import inspect
 import os
@@ -117,10 +118,11 @@ def _status(status: str) -> Response:
     return Response(msgspec.json.encode({"status": status}), media_type="application/json")
 
 
-def run(app: ASGIApp, settings: CommonSettings) -> None:
+def run(app: ASGIApp, settings: CommonSettings, protocol: type[asyncio.Protocol] | None = None) -> None:
     """Serve until SIGTERM or SIGINT, then finish the requests in flight and the app's shutdown.
 
-    Returns after a clean stop. Raises SystemExit when the app does not start.
+    `protocol` handles connections, where the server's own does not do. Returns after a clean stop. Raises
+    SystemExit when the app does not start.
     """
     config = uvicorn.Config(
         app,
@@ -128,7 +130,8 @@ def run(app: ASGIApp, settings: CommonSettings) -> None:
         port=settings.port,
         # The fast ones, or no start at all: by itself uvicorn takes slower ones where these are missing.
         loop="uvloop",
-        http="httptools",
+        http=protocol or "httptools",
+        ws="none",
         log_config=None,
         access_log=False,
         server_header=False,
@@ -162,7 +165,12 @@ def _stopped(_signal: int, _frame: FrameType | None) -> None:
     return
 
 
-def main(service: str, settings_type: type[S], create_app: Callable[[S], ASGIApp]) -> int:
+def main(
+    service: str,
+    settings_type: type[S],
+    create_app: Callable[[S], ASGIApp],
+    protocol: Callable[[S], type[asyncio.Protocol]] | None = None,
+) -> int:
     """The whole life of a service process; its exit code. A bad setting is one clear line on stderr."""
     try:
         settings = load(settings_type)
@@ -173,7 +181,7 @@ def main(service: str, settings_type: type[S], create_app: Callable[[S], ASGIApp
         return 2
     observability.setup(service, settings)
     try:
-        run(create_app(settings), settings)
+        run(create_app(settings), settings, None if protocol is None else protocol(settings))
     except CoworkError as error:
         log.critical("service stopped", error=error)
         return 1

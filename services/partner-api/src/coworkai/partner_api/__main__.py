@@ -4,6 +4,7 @@ import sys
 
 from coworkai.common.service import main
 from coworkai.partner_api.app import create_app
+from coworkai.partner_api.connection import protocol
 from coworkai.partner_api.settings import PartnerApiSettings
 
-sys.exit(main("partner-api", PartnerApiSettings, create_app))
+sys.exit(main("partner-api", PartnerApiSettings, create_app, protocol))

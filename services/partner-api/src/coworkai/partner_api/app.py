@@ -23,12 +23,18 @@ from coworkai.partner_api.problems import (
     answer,
     code_of_status,
 )
-from coworkai.partner_api.rate_limit import RateLimit
-from coworkai.partner_api.routes import me
+from coworkai.partner_api.routes import me, oauth, problems, worker_tokens
 from coworkai.partner_api.services import Services
 from coworkai.partner_api.settings import PartnerApiSettings
+from coworkai.partner_api.sharing import routes as sharing
 
-ROUTERS = (me.router,)
+ROUTERS = (
+    me.router,
+    oauth.router,
+    problems.router,
+    worker_tokens.router,
+    sharing.router,
+)
 MAX_FIELD_ERRORS = 20
 
 
@@ -56,7 +62,7 @@ def create_app(settings: PartnerApiSettings, clock: Clock = utc_now) -> Edge:
     add_health(api, ready=lambda: asyncio.to_thread(api.state.services.ready))
     _add_problems(api)
     check_routes(api)
-    return Edge(api, settings, RateLimit(settings.rate_limit_per_minute))
+    return Edge(api, settings)
 
 
 def _add_problems(api: FastAPI) -> None:

@@ -22,10 +22,10 @@ from sqlalchemy import Connection, Row, select, update
 
 from coworkai.common.clock import Clock, utc_now
 from coworkai.common.control import Database
+from coworkai.common.control.audit_log import AuditLog
 from coworkai.common.control.schema import credentials as table
 from coworkai.common.control.schema import tenants
 from coworkai.common.errors import NotFound, Terminal
-from coworkai.partner_api.audit_log import AuditLog
 from coworkai.partner_api.principal import Principal, PrincipalKind, Reach, Scope
 from coworkai.partner_api.secrets import Purpose, Secrets
 

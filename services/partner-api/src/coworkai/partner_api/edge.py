@@ -19,10 +19,11 @@ from fastapi import FastAPI
 
 from coworkai.common.errors import CoworkError
 from coworkai.common.observability import get_logger
-from coworkai.partner_api.authentication import Authenticator
 from coworkai.partner_api.guard import Exchange, is_open
+from coworkai.partner_api.principal import Principal
 from coworkai.partner_api.problems import Answer, Code, Refused, answer
 from coworkai.partner_api.rate_limit import RateLimit, Window
+from coworkai.partner_api.services import Services
 from coworkai.partner_api.settings import PartnerApiSettings
 
 Scope = MutableMapping[str, Any]
@@ -51,20 +52,21 @@ class ClientGone(Exception):
 class Edge:
     """The outermost ASGI application, around `api`, whose state has the services once it has started."""
 
-    def __init__(self, api: FastAPI, settings: PartnerApiSettings, rate_limit: RateLimit) -> None:
+    def __init__(self, api: FastAPI, settings: PartnerApiSettings) -> None:
         self.api = api
         self._settings = settings
-        self._rate_limit = rate_limit
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self.api(scope, receive, send)
             return
-        exchange = Exchange(f"req_{secrets.token_hex(12)}", [])
+        headers = dict(scope["headers"])
+        source = source_of(scope, headers, self._settings.trusted_proxies)
+        exchange = Exchange(f"req_{secrets.token_hex(12)}", source, [])
         scope.setdefault("state", {})["exchange"] = exchange
-        outgoing = _Outgoing(exchange, send, self._rate_limit, self._settings.send_timeout_s)
+        outgoing = _Outgoing(exchange, send, self._settings.send_timeout_s)
         try:
-            await self._handle(scope, exchange, receive, outgoing)
+            await self._handle(scope, headers, exchange, receive, outgoing)
         except ClientGone:
             return
         except CoworkError as error:
@@ -83,22 +85,34 @@ class Edge:
             internal = Refused(Code.INTERNAL, type(error).__name__)
             await outgoing.answer(answer(internal, exchange.request_id, scope["path"]))
 
-    async def _handle(self, scope: Scope, exchange: Exchange, receive: Receive, outgoing: _Outgoing) -> None:
-        headers = dict(scope["headers"])
+    async def _handle(
+        self,
+        scope: Scope,
+        headers: Mapping[bytes, bytes],
+        exchange: Exchange,
+        receive: Receive,
+        outgoing: _Outgoing,
+    ) -> None:
         _check_head(scope, self._settings.max_header_bytes)
+        services: Services = self.api.state.services
         if not is_open(scope["path"]):
-            source = source_of(scope, headers, self._settings.trusted_proxies)
-            authenticator: Authenticator = self.api.state.services.authenticator
-            principal = await authenticator.authenticate(headers.get(b"authorization"), source)
+            principal = await services.authenticator.authenticate(
+                headers.get(b"authorization"), exchange.source
+            )
             exchange.principal = principal
-            outgoing.window = self._rate_limit.window(principal.principal_id)
-            self._rate_limit.take(outgoing.window)
-        if b"content-length" not in headers and b"transfer-encoding" not in headers:
-            body = b""
-        else:
+            outgoing.count(services.rate_limit, principal)
+        body = b""
+        if b"content-length" in headers or b"transfer-encoding" in headers:
             body = await self._body(headers, receive)
             receive = _again(body, receive)
-        await self.api(scope, receive, outgoing)
+        outgoing.is_body_read = True
+        if scope["method"] == "POST" and b"idempotency-key" in headers and exchange.principal is not None:
+            key = headers[b"idempotency-key"].decode("latin-1")
+            await services.idempotency.handle(
+                self.api, scope, receive, outgoing, exchange=exchange, key=key, body=body
+            )
+        else:
+            await self.api(scope, receive, outgoing)
 
     async def _body(self, headers: Mapping[bytes, bytes], receive: Receive) -> bytes:
         """The whole body. Raises Refused when it is compressed, too large, or too slow; or ClientGone."""
@@ -130,7 +144,6 @@ class Edge:
             raise Refused(
                 Code.REQUEST_TIMEOUT,
                 f"the body did not arrive within {self._settings.body_timeout_s:g} s",
-                headers={"connection": "close"},
             ) from None
         return b"".join(chunks)
 
@@ -138,12 +151,13 @@ class Edge:
 class _Outgoing:
     """The way out: adds headers to the answer, and gives up on a client that does not read it."""
 
-    def __init__(self, exchange: Exchange, send: Send, rate_limit: RateLimit, timeout_s: float) -> None:
+    def __init__(self, exchange: Exchange, send: Send, timeout_s: float) -> None:
         self._exchange = exchange
         self._send = send
-        self._rate_limit = rate_limit
         self._timeout_s = timeout_s
-        self.window: Window | None = None
+        self._rate_limit: RateLimit | None = None
+        self._window: Window | None = None
+        self.is_body_read = False
         self.has_started = False
         self.is_complete = False
 
@@ -164,6 +178,12 @@ class _Outgoing:
         await self._send(message)
         self.is_complete = True
 
+    def count(self, rate_limit: RateLimit, principal: Principal) -> None:
+        """Count the request in the principal's quota, which the answer tells. Raises Refused (429)."""
+        self._rate_limit = rate_limit
+        self._window = rate_limit.window(principal.principal_id)
+        rate_limit.take(self._window)
+
     async def answer(self, whole: Answer) -> None:
         """Send a whole answer."""
         headers = [
@@ -182,10 +202,13 @@ class _Outgoing:
             headers.append(CLOSED_POLICY)
         if PRIVATE[0] not in names:
             headers.append(PRIVATE)
-        if self.window is not None:
+        if not self.is_body_read:
+            # What is still to come of the body is not waited for.
+            headers.append((b"connection", b"close"))
+        if self._rate_limit is not None and self._window is not None:
             if message["status"] == 304:
-                self._rate_limit.give_back(self.window)
-            headers += self._rate_limit.headers(self.window)
+                self._rate_limit.give_back(self._window)
+            headers += self._rate_limit.headers(self._window)
         return headers
 
 
@@ -218,9 +241,7 @@ def _check_head(scope: Scope, limit: int) -> None:
 
 
 def _too_large(limit: int) -> Refused:
-    return Refused(
-        Code.BODY_TOO_LARGE, f"the body is larger than {limit} bytes", headers={"connection": "close"}
-    )
+    return Refused(Code.BODY_TOO_LARGE, f"the body is larger than {limit} bytes")
 
 
 def _again(body: bytes, receive: Receive) -> Receive:

@@ -14,13 +14,13 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from email.utils import format_datetime
-from typing import Any, Protocol
+from typing import Any
 
 from fastapi import Depends, FastAPI, Request
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute, RouteContext, iter_route_contexts
 
-from coworkai.common.errors import StorageUnavailable
+from coworkai.common.control.access_log import AccessLog
 from coworkai.partner_api.principal import Principal, PrincipalKind, Reach, Scope
 from coworkai.partner_api.problems import Code, FieldError, Refused
 
@@ -56,7 +56,8 @@ class Access:
     """What an operation needs of its caller.
 
     `reach` is the least that may call it, `workers` whether a worker's own token may, `limited` whether
-    credentials limited to some workers may.
+    credentials limited to some workers may. An `extensible` operation is of an open protocol: query
+    parameters that it does not know are left alone.
     """
 
     scope: Scope | None
@@ -64,6 +65,7 @@ class Access:
     workers: bool = False
     limited: bool = True
     retirement: Retirement | None = None
+    extensible: bool = False
 
     def described(self) -> dict[str, object]:
         """The extension `x-coworkai-access` of the API document."""
@@ -99,34 +101,15 @@ def authorise(principal: Principal, access: Access) -> None:
         raise Refused(Code.NOT_FOR_LIMITED_KEYS, "these credentials are limited to some workers")
 
 
-class AccessRecorder(Protocol):
-    """Where reads of people's rows are written down, durably, before the rows leave."""
-
-    async def record(
-        self,
-        principal: Principal,
-        *,
-        operation: str,
-        worker_ids: Collection[str],
-        start_date: date | None,
-        end_date: date | None,
-        row_count: int,
-        request_id: str,
-    ) -> None: ...
-
-
-class Unrecorded:
-    """Where no read can be written down, so that none of people's rows is answered."""
-
-    async def record(self, principal: Principal, **_read: object) -> None:
-        raise StorageUnavailable("there is no access log to write the read in")
-
-
 @dataclass(slots=True)
 class Exchange:
-    """One request and its answer, from the edge to the route. `headers` are added to the answer."""
+    """One request and its answer, from the edge to the route.
+
+    `source` is the network that it comes from, `headers` are added to the answer.
+    """
 
     request_id: str
+    source: str
     headers: list[tuple[bytes, bytes]]
     principal: Principal | None = None
     operation_id: str | None = None
@@ -149,7 +132,7 @@ class Caller:
     principal: Principal
     request_id: str
     operation_id: str
-    recorder: AccessRecorder
+    access_log: AccessLog
 
     @property
     def tenant_id(self) -> str:
@@ -176,7 +159,7 @@ class Caller:
         A worker's own reads are nobody else's and are not written down. Raises StorageUnavailable.
         """
         if worker_ids and self.principal.kind is not PrincipalKind.WORKER:
-            await self.recorder.record(
+            await self.access_log.record(
                 self.principal,
                 operation=operation,
                 worker_ids=worker_ids,
@@ -187,7 +170,7 @@ class Caller:
             )
 
 
-def caller_of(scope: Mapping[str, Any], access: Access, recorder: AccessRecorder) -> Caller:
+def caller_of(scope: Mapping[str, Any], access: Access, access_log: AccessLog) -> Caller:
     """The caller of a request that needs `access`; for routes outside FastAPI. Raises Refused."""
     exchange = exchange_of(scope)
     if exchange.principal is None:
@@ -196,7 +179,7 @@ def caller_of(scope: Mapping[str, Any], access: Access, recorder: AccessRecorder
         exchange.headers += access.retirement.headers()
     authorise(exchange.principal, access)
     operation_id = exchange.operation_id or secrets.token_hex(12)
-    return Caller(exchange.principal, exchange.request_id, operation_id, recorder)
+    return Caller(exchange.principal, exchange.request_id, operation_id, access_log)
 
 
 class Guard:
@@ -207,7 +190,8 @@ class Guard:
 
     async def __call__(self, request: Request) -> Caller:
         caller = caller_of(request.scope, self.access, request.app.state.services.access_log)
-        _refuse_unknown_parameters(request)
+        if not self.access.extensible:
+            _refuse_unknown_parameters(request)
         return caller
 
 

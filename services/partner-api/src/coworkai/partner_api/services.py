@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
+from datetime import timedelta
 from typing import Any, TypeVar
 
 from fastapi import Request
@@ -13,23 +14,32 @@ from fastapi import Request
 from coworkai.common.artifacts import ArtifactStore
 from coworkai.common.clock import Clock, utc_now
 from coworkai.common.control import Control, Database
+from coworkai.common.control.access_log import AccessLog
+from coworkai.common.errors import StorageUnavailable
 from coworkai.common.lake import Lake
+from coworkai.common.observability import get_logger
 from coworkai.partner_api.authentication import Authenticator
 from coworkai.partner_api.credentials import Credentials
 from coworkai.partner_api.gold import Gold
-from coworkai.partner_api.guard import AccessRecorder, Unrecorded
-from coworkai.partner_api.secrets import Secrets
+from coworkai.partner_api.idempotency import Idempotency, IdempotencyKeys
+from coworkai.partner_api.rate_limit import RateLimit
+from coworkai.partner_api.secrets import Purpose, Secrets
 from coworkai.partner_api.settings import PartnerApiSettings
+from coworkai.partner_api.sharing.answers import Sharing
+from coworkai.partner_api.sharing.files import SharedTables
+from coworkai.partner_api.sharing.page_tokens import PageTokens
+from coworkai.partner_api.signed_urls import SignedUrls
 from coworkai.partner_api.tokens import Tokens
 
 T = TypeVar("T")
 STORE_THREADS = 8
+PURGE_EVERY_S = 600.0
+
+log = get_logger(__name__)
 
 
 class Services:
     """Made inside a running event loop; `start` before the first request, `aclose` after the last."""
-
-    access_log: AccessRecorder
 
     def __init__(self, settings: PartnerApiSettings, clock: Clock = utc_now) -> None:
         self.settings = settings
@@ -51,13 +61,29 @@ class Services:
             revalidate_s=settings.revalidate_s,
             clock=clock,
         )
-        self.access_log = Unrecorded()
+        self.signed_urls = SignedUrls(
+            self.store,
+            self.secrets,
+            public_url=settings.public_url,
+            ttl_s=settings.signed_url_s,
+            clock=clock,
+        )
+        self.sharing = Sharing(
+            self.gold, SharedTables(self.store), self.signed_urls, PageTokens(self.secrets)
+        )
+        self.access_log = AccessLog(self.database, self.secrets.key(Purpose.ACCESS_LOG), clock)
+        self.rate_limit = RateLimit(settings.rate_limit_per_minute)
+        self._answers = IdempotencyKeys(
+            self.database, self.secrets, timedelta(hours=settings.idempotency_hours), clock
+        )
+        self.idempotency = Idempotency(self._answers, self.in_store)
         self._threads = ThreadPoolExecutor(STORE_THREADS, thread_name_prefix="store")
         self._background: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
         """Start what runs beside the requests."""
         self._run(self.authenticator.watch())
+        self._run(self._purge())
         self._run(self.gold.watch())
 
     async def aclose(self) -> None:
@@ -66,6 +92,7 @@ class Services:
             task.cancel()
         await asyncio.gather(*self._background, return_exceptions=True)
         await self.authenticator.write_last_used()
+        await self.access_log.aclose()
         await self.gold.aclose()
         await asyncio.to_thread(self._threads.shutdown)
         self.database.close()
@@ -77,6 +104,14 @@ class Services:
     async def in_store(self, work: Callable[[], T]) -> T:
         """The result of work on the control store, from a thread. Raises StorageUnavailable."""
         return await asyncio.get_running_loop().run_in_executor(self._threads, copy_context().run, work)
+
+    async def _purge(self) -> None:
+        while True:
+            try:
+                await self.in_store(self._answers.purge)
+            except StorageUnavailable as error:
+                log.warning("kept answers were not purged", error=error)
+            await asyncio.sleep(PURGE_EVERY_S)
 
     def _run(self, work: Coroutine[Any, Any, None]) -> None:
         self._background.append(asyncio.create_task(work))

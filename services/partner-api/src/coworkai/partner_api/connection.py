@@ -1,0 +1,89 @@
+"""One HTTP connection: its requests' heads arrive in time and within a size, or it is closed.
+
+The server's own protocol waits for ever for a head, and takes one of any size. Bodies are the edge's part.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from coworkai.partner_api.problems import Code, Refused, answer
+from coworkai.partner_api.settings import PartnerApiSettings
+
+HEAD_ROOM = 2
+"""The edge answers what is too large for it; beyond this factor nothing more of a head is read."""
+_REASONS = {400: "Bad Request", 431: "Request Header Fields Too Large"}
+
+
+def protocol(settings: PartnerApiSettings) -> type[asyncio.Protocol]:
+    """The protocol of connections under these settings."""
+
+    class Connection(_Connection):
+        head_timeout_s = settings.head_timeout_s
+        max_head_bytes = HEAD_ROOM * settings.max_header_bytes
+
+    return Connection
+
+
+class _Connection(HttpToolsProtocol):
+    head_timeout_s: float
+    max_head_bytes: int
+    _head_timer: asyncio.TimerHandle | None = None
+    _head_bytes = 0
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._expect_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._end_head()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self._head_timer is not None and not self.transport.is_closing():
+            self._head_bytes += len(data)
+            if self._head_bytes > self.max_head_bytes:
+                self._refuse(Refused(Code.HEADERS_TOO_LARGE, "the head of the request is too large"))
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._expect_head()
+
+    def on_headers_complete(self) -> None:
+        self._end_head()
+        super().on_headers_complete()
+
+    def send_400_response(self, msg: str) -> None:
+        self._refuse(Refused(Code.BAD_REQUEST, "the request is no HTTP"))
+
+    def _expect_head(self) -> None:
+        if self._head_timer is None:
+            self._head_bytes = 0
+            self._head_timer = self.loop.call_later(self.head_timeout_s, self._give_up)
+
+    def _end_head(self) -> None:
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
+
+    def _give_up(self) -> None:
+        self._head_timer = None
+        self.transport.close()
+
+    def _refuse(self, refused: Refused) -> None:
+        self._end_head()
+        request_id = f"req_{secrets.token_hex(12)}"
+        whole = answer(refused, request_id, "/")
+        head = [
+            f"HTTP/1.1 {whole.status} {_REASONS[whole.status]}",
+            *(f"{name}: {value}" for name, value in whole.headers.items()),
+            f"content-length: {len(whole.body)}",
+            f"x-request-id: {request_id}",
+            "connection: close",
+        ]
+        self.transport.write("\r\n".join(head).encode() + b"\r\n\r\n" + whole.body)
+        self.transport.close()

@@ -1,0 +1,73 @@
+"""`POST /v1/worker-tokens`: short-lived tokens by which a worker sees their own rows, and who read them."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Request
+from pydantic import BaseModel, ConfigDict, Field
+
+from coworkai.partner_api.guard import Access, Caller, guarded
+from coworkai.partner_api.principal import WORKER_SCOPES, Scope
+from coworkai.partner_api.services import services_of
+
+router = APIRouter(prefix="/v1", tags=["access"])
+
+
+class NewWorkerToken(BaseModel):
+    """For whom, and for how long."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    worker_id: str = Field(min_length=1, max_length=256, description="worker, as `/v1/workers` lists them")
+    expires_in_s: int = Field(default=3_600, ge=60, le=86_400, description="seconds that it is good for")
+
+
+class WorkerToken(BaseModel):
+    """A worker's own token; it is shown this once."""
+
+    access_token: str
+    token_type: Literal["Bearer"]
+    expires_in: int = Field(description="seconds that it is good for")
+    worker_id: str
+    scopes: list[Scope]
+
+
+@router.post(
+    "/worker-tokens", operation_id="create_worker_token", summary="Make a worker's token", status_code=201
+)
+async def create_worker_token(
+    asked: NewWorkerToken,
+    request: Request,
+    caller: Annotated[Caller, guarded(Access(Scope.WORKER_TOKENS))],
+) -> WorkerToken:
+    """Make a token that reads one worker's own rows, reports, briefs and access log, and nothing else.
+
+    It ends with the credentials that made it, when they are revoked.
+    """
+    caller.may_read(asked.worker_id)
+    services = services_of(request)
+    token = services.tokens.for_worker(
+        asked.worker_id,
+        caller.tenant_id,
+        timedelta(seconds=asked.expires_in_s),
+        made_by=caller.principal.principal_id,
+    )
+    await services.in_store(
+        lambda: services.credentials.audit(
+            caller.tenant_id,
+            actor=caller.principal.principal_id,
+            action="worker_token.issued",
+            target=token.token_id,
+            detail={"worker_id": asked.worker_id, "expires_in_s": token.expires_in_s},
+            request_id=caller.request_id,
+        )
+    )
+    return WorkerToken(
+        access_token=token.text,
+        token_type="Bearer",  # noqa: S106 - a scheme, no secret
+        expires_in=token.expires_in_s,
+        worker_id=asked.worker_id,
+        scopes=sorted(WORKER_SCOPES),
+    )
