@@ -31,6 +31,7 @@ from coworkai.common.lake import (
 )
 from coworkai.common.published import PARTIAL, SUCCEEDED, Published, published
 from coworkai.common.tables import (
+    LATTICE_TABLES,
     OPS_FAILURES,
     OPS_RUNS,
     STAGE2_TABLES,
@@ -43,14 +44,17 @@ from coworkai.common.tables import (
 
 TABLES: Mapping[Stage, tuple[Table, ...]] = {
     Stage.SILVER: of_layer(Layer.SILVER),
-    Stage.STAGE1: tuple(table for table in of_layer(Layer.GOLD) if table not in STAGE2_TABLES),
+    Stage.STAGE1: tuple(
+        table for table in of_layer(Layer.GOLD) if table not in (*LATTICE_TABLES, *STAGE2_TABLES)
+    ),
+    Stage.LATTICE: LATTICE_TABLES,
     Stage.STAGE2: STAGE2_TABLES,
 }
-"""The tables that a stage writes; nobody else writes them. `ops/` has the rows of all stages."""
+"""The tables that a stage writes; nobody else writes them. The rest of `ops/` has the rows of all stages."""
 
 
 def stage_of(table: Table) -> Stage | None:
-    """The stage that writes the table; None for Bronze and ops."""
+    """The stage that writes the table; None for Bronze, and for what of ops has rows of several."""
     return next((stage for stage, tables in TABLES.items() if table in tables), None)
 
 

@@ -573,6 +573,23 @@ GOLD_KPI_GROUPS = _tenant_table(
     _c("unit", pl.String, "unit in the catalogue"),
     _c("contributors", pl.Int32, "workers with a value"),
 )
+GOLD_KPI_LATTICE = _tenant_table(
+    Layer.GOLD,
+    "kpi_lattice",
+    "What aggregate readers see: measures of teams, departments and the tenant by day and week, published "
+    "when the period is over; cells that would tell of few people are suppressed (docs/privacy.md).",
+    ("period", "level", "group_id", "measure"),
+    _c("period", pl.String, "day or week (ISO, from Monday); `date` is its first day"),
+    _c("level", pl.String, "team, department or tenant"),
+    _c("group_id", pl.String, "name of the group"),
+    _c("measure", pl.String, "name in the catalogue"),
+    _c("value", pl.Float64, "value as it was published; null where suppressed"),
+    _c("unit", pl.String, "unit in the catalogue"),
+    _c("contributors", pl.Int32, "workers with a value; null where suppressed"),
+    _c("suppressed", pl.String, "primary or complementary; null where the value is told"),
+    _c("days_covered", pl.Int32, "days whose values it holds: a week has those only that are told"),
+    _c("published_at", TIMESTAMP, "when its newest value was published; null where suppressed"),
+)
 GOLD_ACCOUNTING = _tenant_table(
     Layer.GOLD,
     "day_accounting",
@@ -670,7 +687,7 @@ OPS_RUNS = Table(
         _TENANT,
         _c("date", pl.Date, "UTC date the run finished; partition"),
         _c("run_id", pl.String, "digest of stage, tenant, days, input rows and rules version"),
-        _c("stage", pl.String, "silver, stage1 or stage2"),
+        _c("stage", pl.String, "silver, stage1, lattice or stage2"),
         _c("days", pl.List(pl.Date), "local dates computed"),
         _c("input_versions", VERSIONS, "Delta versions read"),
         _c("output_versions", VERSIONS, "every output table's version after the run: the published vector"),
@@ -678,7 +695,7 @@ OPS_RUNS = Table(
         _c("rules_version", pl.String, "version of the rules"),
         _c("fence", pl.Int64, "fence token of the lease"),
         _c("counts", COUNTS, "rows in and out by table"),
-        _c("raw_us", pl.Int64, "accounting: raw microseconds; 0 for stage2, which adds nothing up"),
+        _c("raw_us", pl.Int64, "accounting: raw microseconds; 0 for stages that add none up"),
         _c("kept_us", pl.Int64, "accounting: kept"),
         _c("overlapped_us", pl.Int64, "accounting: overlapped"),
         _c("failures", pl.Int64, "workers that failed"),
@@ -697,13 +714,39 @@ OPS_FAILURES = Table(
         _TENANT,
         _DATE,
         _USER,
-        _c("stage", pl.String, "silver, stage1 or stage2"),
+        _c("stage", pl.String, "silver, stage1, lattice or stage2"),
         _c("run_id", pl.String, "run"),
         _c("error_type", pl.String, "exception class"),
         _c("location", pl.String, "module and line that raised, no values"),
         _c("failed_at", TIMESTAMP, "wall clock"),
     ),
     key=("run_id", "date", "user_id", "stage"),
+)
+OPS_LATTICE_CONTRIBUTIONS = _tenant_table(
+    Layer.OPS,
+    "lattice_contributions",
+    "What the published lattice was added up from, every version of it: not for aggregate readers.",
+    ("measure", "block", "version", "user_id"),
+    _c("measure", pl.String, "name in the catalogue; measures weighted by active time as value x active_s"),
+    _c("block", pl.Int32, "smallest sum that is published of the day and measure, from 0"),
+    _c("version", pl.Int32, "publication of the block, from 1"),
+    _USER,
+    _p("team", pl.String, "the worker's team when the day was first published"),
+    _p("department", pl.String, "likewise"),
+    _p("value", pl.Float64, "what the worker contributed"),
+    _c("published_at", TIMESTAMP, "when the version was published"),
+)
+OPS_SUPPRESSIONS = _tenant_table(
+    Layer.OPS,
+    "suppressions",
+    "Cells of the lattice that were suppressed, when they first were, and why; no values.",
+    ("period", "level", "group_id", "measure", "suppressed_at"),
+    _c("period", pl.String, "day or week; `date` is its first day"),
+    _c("level", pl.String, "team, department or tenant"),
+    _c("group_id", pl.String, "name of the group"),
+    _c("measure", pl.String, "name in the catalogue"),
+    _c("reason", pl.String, "primary or complementary"),
+    _c("suppressed_at", TIMESTAMP, "wall clock"),
 )
 OPS_LLM_CALLS = Table(
     Layer.OPS,
@@ -776,12 +819,15 @@ TABLES: Mapping[str, Table] = MappingProxyType(
             GOLD_KPI_DAILY,
             GOLD_FOCUS_BLOCKS,
             GOLD_KPI_GROUPS,
+            GOLD_KPI_LATTICE,
             GOLD_ACCOUNTING,
             GOLD_INSIGHTS,
             GOLD_TOKEN_CONTEXTS,
             GOLD_BRIEFS,
             OPS_RUNS,
             OPS_FAILURES,
+            OPS_LATTICE_CONTRIBUTIONS,
+            OPS_SUPPRESSIONS,
             OPS_LLM_CALLS,
         )
     }
@@ -789,7 +835,9 @@ TABLES: Mapping[str, Table] = MappingProxyType(
 
 
 STAGE2_TABLES = (GOLD_INSIGHTS, GOLD_TOKEN_CONTEXTS, GOLD_BRIEFS)
-"""Gold of the insights service; stage 1 writes the rest."""
+"""Gold of the insights service."""
+LATTICE_TABLES = (GOLD_KPI_LATTICE, OPS_LATTICE_CONTRIBUTIONS, OPS_SUPPRESSIONS)
+"""What is published of groups, and the record of it; stage 1 writes the rest of Gold."""
 
 
 def of_layer(layer: Layer) -> tuple[Table, ...]:

@@ -39,6 +39,7 @@ class Progress:
     unseen_tables: int = 0
     silver_days: int = 0
     stage1_days: int = 0
+    lattice_days: int = 0
     stage2_days: int = 0
     failed_days: int = 0
 
@@ -49,7 +50,7 @@ class Progress:
     @property
     def days(self) -> int:
         """Days to compute, of all stages."""
-        return self.silver_days + self.stage1_days + self.stage2_days
+        return self.silver_days + self.stage1_days + self.lattice_days + self.stage2_days
 
 
 class _Counts(msgspec.Struct):
@@ -135,6 +136,7 @@ def _with_days(progress: Progress, control: Control, tenant_id: str) -> Progress
         progress,
         silver_days=sum(day.stage is Stage.SILVER for day in open_days),
         stage1_days=sum(day.stage is Stage.STAGE1 for day in open_days),
+        lattice_days=sum(day.stage is Stage.LATTICE for day in open_days),
         stage2_days=sum(day.stage is Stage.STAGE2 for day in open_days),
         failed_days=len(dirty) - len(open_days),
     )

@@ -43,7 +43,11 @@ T = TypeVar("T")
 
 REPEATS_SHARE = 0.05
 """Of the time at most this much is spent on looking for repeated ids, however large Bronze is."""
-TOPICS = {Stage.SILVER: "silver-updated", Stage.STAGE1: "gold-updated"}
+TOPICS = {
+    Stage.SILVER: "silver-updated",
+    Stage.STAGE1: "gold-updated",
+    Stage.LATTICE: "gold-updated",
+}
 
 
 class Updated(msgspec.Struct, frozen=True):
@@ -87,7 +91,13 @@ def build_pipeline(
         settings.lease_holder(),
         rules_of,
         announce,
-        PipelineConfig(settings.lease_ttl_s, settings.batch_rows, settings.bronze_days, settings.settle_s),
+        PipelineConfig(
+            settings.lease_ttl_s,
+            settings.batch_rows,
+            settings.bronze_days,
+            settings.settle_s,
+            settings.lattice_settle_s,
+        ),
     )
 
 
@@ -155,6 +165,7 @@ class Runner:
 
     async def _compute_dirty(self) -> SweepReport:
         await self._in_thread(self._dispatcher.mark)
+        await self._in_thread(lambda: self.control.mark_due(Stage.LATTICE))
         dirty = await self._in_thread(lambda: self.control.dirty(STAGES, ready_only=True))
         tenants = sorted({day.tenant_id for day in dirty})
         results = await asyncio.gather(*(self.compute(one) for one in tenants), return_exceptions=True)

@@ -24,7 +24,7 @@ from coworkai.common.errors import LeaseLost
 from coworkai.common.lake import COMPACT_FROM_FILES, Lake, reading, scan
 from coworkai.common.lease import HeldLease
 from coworkai.common.observability import get_logger
-from coworkai.common.outputs import TABLES, Outputs
+from coworkai.common.outputs import TABLES, Outputs, stage_of
 from coworkai.common.published import published
 from coworkai.common.tables import (
     BRONZE_QUARANTINE,
@@ -117,7 +117,8 @@ class Maintenance:
                 reports = [one for stage in stages for one in self._stage(held, tenant_id, stage)]
                 if lane is not Lane.RUNNER:
                     return reports
-                reports += [self._ops(held, tenant_id, table) for table in of_layer(Layer.OPS)]
+                shared = [table for table in of_layer(Layer.OPS) if stage_of(table) is None]
+                reports += [self._ops(held, tenant_id, table) for table in shared]
                 removed = self._artifacts(tenant_id)
                 return [
                     *reports,

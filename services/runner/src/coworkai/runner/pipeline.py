@@ -5,9 +5,10 @@
 Invariants:
 - marks are pinned before the versions and the policy they stand for, so what is behind a cleared mark was
   read;
-- stage 1 is marked before the publication that gives it work, so a crash in between repeats work and forgets
-  none. Stage 2 looks whenever it likes, as its lane is another: it is marked after the publication, which it
-  is sure to see then, and by the clearing of the marks of days that were found published already;
+- stage 1 and the lattice are marked before the publication that gives them work, so a crash in between
+  repeats work and forgets none. Stage 2 looks whenever it likes, as its lane is another: it is marked after
+  the publication, which it is sure to see then, and by the clearing of the marks of days that were found
+  published already;
 - a day is written only when its run id, a digest of its input, is not the published one.
 """
 
@@ -22,6 +23,8 @@ from functools import partial
 from importlib.metadata import version as distribution_version
 from itertools import groupby
 
+import polars as pl
+
 from coworkai.common.artifacts import ArtifactStore
 from coworkai.common.clock import Clock, utc_now
 from coworkai.common.control import Control, DirtyDay, Lane, Stage, Tenant
@@ -32,9 +35,10 @@ from coworkai.common.observability import get_logger
 from coworkai.common.outputs import ComputedDay, Facts, Outputs, Run
 from coworkai.common.published import published
 from coworkai.common.tables import OPS_RUNS, SILVER_ORG_MEMBERS
-from coworkai.runner import run_silver, run_stage1
+from coworkai.runner import run_lattice, run_silver, run_stage1
 from coworkai.runner.artifacts import batch_artifacts, day_artifacts, put_all
 from coworkai.runner.bronze import AFTER, BEFORE, PinnedBronze
+from coworkai.runner.lattice.blocks import SafetyRules
 from coworkai.runner.run_stage1 import PinnedSilver
 from coworkai.runner.stages import RULES_VERSION, TenantRules
 
@@ -74,13 +78,15 @@ class Outcome:
 class PipelineConfig:
     """`bronze_days`: how many days of Bronze are kept; a published day whose Bronze is gone is left alone.
 
-    `settle_s`: pause before looking whether more came while a run computed.
+    `settle_s`: pause before looking whether more came while a run computed. `lattice_settle_s`: how long
+    after its end a period's aggregates are published.
     """
 
     lease_ttl_s: float = 60
     batch_rows: int = 250_000
     bronze_days: int = 400
     settle_s: float = 0
+    lattice_settle_s: float = 86_400
 
 
 @dataclass(frozen=True)
@@ -117,6 +123,7 @@ class Pipeline:
                 with HeldLease(self.control, lease, self.config.lease_ttl_s) as held:
                     publications += self._dirty_silver(held, tenant_id)
                     publications += self._dirty_stage1(held, tenant_id)
+                    publications += self._dirty_lattice(held, tenant_id)
             except LeaseLost:
                 conflicts += 1
                 log.warning("run discarded", tenant=tenant_id, conflicts=conflicts)
@@ -167,6 +174,7 @@ class Pipeline:
                 tenant,
                 silver,
                 [day.date for day in pinned],
+                before_publication=partial(self.plan_lattice, tenant, silver.org_members),
                 after_publication=partial(self.control.mark_dirty, tenant.tenant_id, Stage.STAGE2),
             )
         self.control.finish_stage(
@@ -177,6 +185,27 @@ class Pipeline:
             # A run that died after it had published left these to be found unchanged.
             next_dates=[day.date for day in pinned if day.date not in outcome.days],
         )
+        return outcome.publications
+
+    def plan_lattice(self, tenant: Tenant, org_members: pl.DataFrame, days: Collection[date]) -> None:
+        """Have the aggregates of the days looked at when their periods are settled."""
+        run_lattice.plan(
+            self.control,
+            tenant.tenant_id,
+            days,
+            run_lattice.zones_of(tenant, org_members),
+            settle=timedelta(seconds=self.config.lattice_settle_s),
+            now=self.clock(),
+        )
+
+    def _dirty_lattice(self, held: HeldLease, tenant_id: str) -> Sequence[Publication]:
+        pinned = self.control.dirty(Stage.LATTICE, tenant_id, ready_only=True)
+        if not pinned:
+            return ()
+        tenant = self._tenant(tenant_id)
+        with self._waiting_after_failure(held, pinned):
+            outcome = self.lattice(held, tenant, [day.date for day in pinned])
+        self.control.finish_stage(held.lease, pinned)
         return outcome.publications
 
     @contextmanager
@@ -252,12 +281,14 @@ class Pipeline:
         silver: PinnedSilver,
         days: Collection[date],
         *,
+        before_publication: Callable[[Collection[date]], None] = lambda _days: None,
         after_publication: Callable[[Collection[date]], None] = lambda _days: None,
         as_of: str | None = None,
     ) -> Outcome:
         """Compute Gold and artefacts of the local dates, week by week; publish news.
 
-        `after_publication` is told of the days that stage 2 is to compute. Raises as `silver`.
+        `before_publication` is told of the days whose aggregates change, `after_publication` of those that
+        stage 2 is to compute. Raises as `silver`.
         """
         rules, started_at = self.rules_of(tenant), self.clock()
         outputs = Outputs.open(self.lake, tenant.tenant_id, Stage.STAGE1, held.fence)
@@ -279,6 +310,7 @@ class Pipeline:
                 run_ids = {day.day: day.run.run_id for day in computed}
                 put_all(self.store, batch_artifacts(silver, gold, run_ids, rules))
                 held.check()
+                before_publication(run_ids)
                 self._publish(
                     progress,
                     outputs,
@@ -300,6 +332,32 @@ class Pipeline:
         except LeaseLost:
             self.control.mark_dirty(silver.tenant_id, Stage.STAGE1, days)
             raise
+
+    # -------------------------------------------------------------------------------------- lattice
+    def lattice(self, held: HeldLease, tenant: Tenant, days: Collection[date]) -> Outcome:
+        """Publish aggregates of the weeks of the local dates, as far as they are settled; plan the others.
+
+        Raises as `silver`.
+        """
+        started_at = self.clock()
+        kpis = run_lattice.PinnedKpis.pin(self.lake, tenant.tenant_id)
+        zones = run_lattice.zones_of(tenant, kpis.org_members)
+        settle = timedelta(seconds=self.config.lattice_settle_s)
+        outputs = Outputs.open(self.lake, tenant.tenant_id, Stage.LATTICE, held.fence)
+        progress = _Progress()
+        for week, group in groupby(sorted(days), run_stage1.week_of):
+            settled = [day for day in week if run_lattice.settled_at(day, zones, settle) <= started_at]
+            if early := set(group).difference(settled):
+                self.plan_lattice(tenant, kpis.org_members, early)
+            if settled:
+                rules = SafetyRules(tenant.min_group)
+                runs = run_lattice.publish_week(outputs, kpis, settled, rules, started_at)
+                held.check()
+                facts = Facts(
+                    kpis.versions, CODE_VERSION, run_lattice.RULES_VERSION, started_at, self.clock()
+                )
+                self._publish(progress, outputs, runs, facts)
+        return progress.outcome()
 
     # -------------------------------------------------------------------------------------- publication
     def _facts(self, inputs: Mapping[str, int], started_at: datetime, as_of: str | None) -> Facts:

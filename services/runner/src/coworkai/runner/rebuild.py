@@ -79,11 +79,20 @@ def rebuild(
     with HeldLease(pipeline.control, lease, pipeline.config.lease_ttl_s) as held:
         silver = target.silver(held, tenant, bronze, days, as_of=label)
         news = {day for one in silver.publications for day in one.run_ids}
+        pinned = target.pin_silver(tenant_id)
+
+        def reopen_lattice(changed: Collection[date]) -> None:
+            if beside is None:
+                pipeline.plan_lattice(tenant, pinned.org_members, changed)
+
+        # Also of days that turn out unchanged: a rebuild makes what is missing.
+        reopen_lattice(days)
         gold = target.stage1(
             held,
             tenant,
-            target.pin_silver(tenant_id),
+            pinned,
             {*days, *news},
+            before_publication=reopen_lattice,
             after_publication=reopen_briefs,
             as_of=label,
         )

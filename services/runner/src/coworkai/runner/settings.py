@@ -20,6 +20,11 @@ class RunnerSettings(CommonSettings):
     settle_s: float = Field(
         default=0.5, ge=0, description="pause in which a burst of commits becomes one run"
     )
+    lattice_settle_s: float = Field(
+        default=86_400,
+        ge=0,
+        description="seconds after the end of a day, or week, that aggregates of it are published",
+    )
     sweep_every_s: float = Field(
         default_factory=lambda data: 0 if data["mode"] is Mode.CLOUD else 60,
         ge=0,

@@ -44,11 +44,11 @@ from coworkai.common.tables import (
     Table,
 )
 from coworkai.common.wording import counted
-from coworkai.runner import run_silver, run_stage1
+from coworkai.runner import run_lattice, run_silver, run_stage1
 from coworkai.runner.artifacts import batch_artifacts, day_artifacts, put_all
 from coworkai.runner.bronze import DATED, PinnedBronze, event_dates
 from coworkai.runner.digests import DayDigests, run_id
-from coworkai.runner.pipeline import CODE_VERSION, STAGES
+from coworkai.runner.pipeline import CODE_VERSION
 from coworkai.runner.run_stage1 import PinnedSilver
 from coworkai.runner.settings import RunnerSettings
 from coworkai.runner.spark import Account, Computed, StageFunction, run_stage, spark_schema
@@ -69,6 +69,7 @@ class Job:
     tenant: Tenant
     rules: TenantRules
     buckets: int = BUCKETS
+    lattice_settle: timedelta = timedelta(days=1)
 
     def silver(self, held: HeldLease, bronze: PinnedBronze, days: Sequence[date]) -> list[Run]:
         """Silver of the local dates; their runs.
@@ -133,6 +134,14 @@ class Job:
         for day in days:
             gold = {table.id: outputs.read(table, [day]) for table in run_stage1.DAY_TABLES}
             put_all(self.store, batch_artifacts(silver, gold, {day: names[day]}, rules))
+        run_lattice.plan(
+            self.control,
+            self.tenant.tenant_id,
+            days,
+            run_lattice.zones_of(self.tenant, silver.org_members),
+            settle=self.lattice_settle,
+            now=started_at,
+        )
         self._publish(held, outputs, runs, silver.versions, started_at)
         self.control.mark_dirty(self.tenant.tenant_id, Stage.STAGE2, days)
         put_all(self.store, day_artifacts(silver, days, rules))
@@ -258,7 +267,7 @@ def run_job(job: Job, stage: Stage, days: Sequence[date], lease_ttl_s: float) ->
 
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("stage", choices=[stage.value for stage in STAGES])
+    parser.add_argument("stage", choices=[Stage.SILVER.value, Stage.STAGE1.value])
     parser.add_argument("--tenant", required=True)
     parser.add_argument("--from", dest="first", type=date.fromisoformat, required=True, metavar="DATE")
     parser.add_argument("--to", dest="last", type=date.fromisoformat, required=True, metavar="DATE")
@@ -284,6 +293,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             tenant,
             TenantRules.of_zone(tenant.time_zone),
             buckets=args.buckets,
+            lattice_settle=timedelta(seconds=settings.lattice_settle_s),
         )
         days = [args.first + timedelta(days=n) for n in range((args.last - args.first).days + 1)]
         runs = run_job(job, Stage(args.stage), days, settings.lease_ttl_s)
