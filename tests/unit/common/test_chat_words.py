@@ -73,6 +73,12 @@ def test_stop_words_tokens_and_addresses_are_none() -> None:
     assert shared(text, text, top=1) == [("user_dir", 2)]
 
 
+@pytest.mark.parametrize("word", ["group", "rooms", "listed", "planning", "copies"])
+def test_an_everyday_word_is_no_theme_but_may_be_part_of_one(word: str) -> None:
+    assert shared(f"the {word} of it", f"a {word} again") == []
+    assert shared(f"the invoice {word}", f"an invoice {word}, again") == [(f"invoice {word}", 2)]
+
+
 def test_other_scripts_are_words_too() -> None:
     assert shared("مشكلة الاستيراد", "الاستيراد مرة أخرى") == [("الاستيراد", 2)]
 

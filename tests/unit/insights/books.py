@@ -194,12 +194,15 @@ def target(
     )
 
 
-def message(number: int, clock: str, text: str | None, *, is_blocker: bool = False) -> Fact:
+def message(
+    number: int, clock: str, text: str | None, *, is_blocker: bool = False, on: date = PRIMARY
+) -> Fact:
     return fact(
         FactKind.CHAT,
         f"00000000-0000-4000-8000-{number:012d}",
+        on=on,
         assistant="ChatGPT",
-        occurred_at=at(clock),
+        occurred_at=at(clock, on),
         text=text,
         status=Status.BLOCKER.value if is_blocker else None,
     )
@@ -411,8 +414,12 @@ def team_week() -> FactBook:
         ("day", PRIMARY, "active_s", 148_200.0, 6),
         ("day", PRIMARY, "focus_s", 41_400.0, 6),
         ("day", PRIMARY, "context_switches_per_hour", 27.4, 6),
+        ("day", PRIMARY, "after_hours_s", 9_360.0, 6),
+        ("day", PRIMARY, "goals_declared", 18.0, 6),
+        ("day", PRIMARY, "goals_done", 11.0, 6),
         ("day", date(2026, 10, 26), "active_s", 151_800.0, 6),
         ("day", date(2026, 10, 26), "focus_s", 36_000.0, 6),
+        ("day", date(2026, 10, 26), "after_hours_s", 5_400.0, 6),
         ("week", monday, "active_s", 734_400.0, 6),
         ("week", monday, "focus_s", 187_200.0, 6),
     ]

@@ -32,12 +32,13 @@ from coworkai.insights.brief import Brief, Draft, Grounding, Origin, Provenance
 from coworkai.insights.compose import compose, compose_team
 from coworkai.insights.facts import FactBook, Field, Status, by_id
 from coworkai.insights.insights import insights_of
+from coworkai.insights.making import RULES_VERSION
 from coworkai.insights.markdown import brief_markdown
 from coworkai.insights.schemas import documents, main
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "briefs"
 SCHEMAS = Path(__file__).parents[3] / "docs" / "schemas"
-RULES = "1"
+RULES = RULES_VERSION
 
 
 def drafted(book: FactBook, kind: Literal["worker", "team"]) -> Draft:
@@ -172,7 +173,7 @@ def test_an_id_changes_with_a_value_a_name_the_window_and_the_writer() -> None:
         identified(book, writer="gemini"),
         identified(book, model="gemini-2.5-flash"),
         identified(book, prompt_version="2"),
-        identified(book, rules_version="2"),
+        identified(book, rules_version=f"{RULES}.1"),
     }
     assert len(ids) == 9
 

@@ -109,7 +109,8 @@ def test_a_section_without_statements_is_left_out() -> None:
     page = brief_markdown(written(empty_day()))
     assert "## In the way" not in page
     assert "## Next" not in page
-    assert "## About the data" in page
+    assert "## About the data" not in page
+    assert "## Evidence" in page
 
 
 def test_the_page_names_the_day_and_how_it_was_written() -> None:

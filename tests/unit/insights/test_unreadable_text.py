@@ -139,7 +139,8 @@ def test_a_goal_that_cannot_be_read_is_named_nowhere_and_the_others_are() -> Non
 def test_messages_alone_make_a_brief() -> None:
     book = only(gold(chat=chat(message(1, "09:00", "the import is stuck"), message(2, "09:05", "\u200b"))))
     brief, context = told(book)
-    assert brief.headline.text.startswith("No activity was recorded on Wed 10 Jan; you sent 2 messages in ")
+    nothing = "No activity was recorded and no manifest arrived on Wed 10 Jan; "
+    assert brief.headline.text.startswith(f"{nothing}you sent 2 messages in ")
     assert any("“the import is stuck”" in one.text for one in brief.blockers)
     assert not brief.momentum or "“”" not in " ".join(texts(brief))
     assert "the import is stuck" in context

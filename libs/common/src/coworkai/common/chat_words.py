@@ -34,6 +34,7 @@ class _Blockers(msgspec.Struct, forbid_unknown_fields=True):
 
 class _Themes(msgspec.Struct, forbid_unknown_fields=True):
     stop_words: list[str]
+    everyday_words: list[str] = []
 
 
 class _Tables(msgspec.Struct, forbid_unknown_fields=True):
@@ -43,11 +44,13 @@ class _Tables(msgspec.Struct, forbid_unknown_fields=True):
 
 @dataclass(frozen=True, slots=True)
 class ChatWords:
-    """Patterns of blocking phrases, and of what is taken out before they are looked for; stop words."""
+    """Patterns of blocking phrases, and of what is taken out before they are looked for; words that are never
+    part of a theme, and words that are none by themselves."""
 
     blocking: str
     harmless: str
     stop_words: pl.Series
+    everyday_words: pl.Series
 
 
 @cache
@@ -59,6 +62,9 @@ def chat_words() -> ChatWords:
         _any_of(tables.blockers.phrases),
         _any_of(tables.blockers.unless),
         pl.Series(sorted(tables.themes.stop_words), dtype=pl.String),
+        pl.Series(
+            sorted(_with_endings([*tables.themes.stop_words, *tables.themes.everyday_words])), dtype=pl.String
+        ),
     )
 
 
@@ -79,8 +85,8 @@ def themes(
 
     `messages`: date, user_id, event_id, text. Returns date, user_id, n (from 1), name, messages, event_ids
     (sorted): the `top` of each day by messages, pairs before words, then name. A word that never occurs but
-    in a listed pair is left out, and so is a pair with a stop word in it. What `n` stands for depends on
-    neither number.
+    in a listed pair is left out, and so are a pair with a stop word in it and an everyday word by itself.
+    What `n` stands for depends on neither number.
     """
     tokens = (
         messages.drop_nulls("text")
@@ -108,7 +114,9 @@ def themes(
     )
     terms = pl.concat(
         [
-            tokens.filter("counts").select(*message, name="word", is_pair=pl.lit(value=False)),
+            tokens.filter("counts", ~pl.col("word").is_in(words.everyday_words.to_list())).select(
+                *message, name="word", is_pair=pl.lit(value=False)
+            ),
             pairs.drop_nulls("name").select(*message, "name", is_pair=pl.lit(value=True)),
         ]
     )
@@ -142,6 +150,18 @@ def _folded(text: pl.Expr) -> pl.Expr:
         .str.replace_all(_TOKENS, " ")
         .str.replace_all(_ADDRESSES, " ")
     )
+
+
+def _with_endings(words: list[str]) -> set[str]:
+    """Also "lists", "listed", "listing" of "list", "copies" of "copy", "planned" of "plan"."""
+    found = set(words)
+    for word in words:
+        stem, last = word[:-1], word[-1]
+        forms = {"e": (f"{word}d", f"{stem}ing"), "y": (f"{stem}ies", f"{stem}ied", f"{word}ing")}
+        doubled = word + last
+        others = (f"{word}es", f"{word}ed", f"{word}ing", f"{doubled}ed", f"{doubled}ing")
+        found.update((f"{word}s", f"{word}'s", *forms.get(last, others)))
+    return found
 
 
 def _any_of(phrases: list[str]) -> str:

@@ -5,13 +5,15 @@
 Invariants:
 - every number, name and status word is a claim; nothing is stated that no fact of the book says;
 - a field of a fact is stated once a brief, and a topic that the headline took is not told again;
-- a section without facts stays empty.
+- a section without facts stays empty;
+- advice is given where the day gives cause for it. What is much the same every day is advised on once a week.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 
 from coworkai.common.errors import Terminal
 from coworkai.common.fact_ids import fact_name
@@ -22,8 +24,8 @@ from coworkai.insights.insights import (
     DEFAULT_RULES,
     MESSAGING,
     InsightRow,
+    blocked_before,
     blockers,
-    earlier_days,
     focus_phrase,
     longest,
     notability,
@@ -43,15 +45,29 @@ from coworkai.insights.phrases import (
     shown,
     statement,
     team_value,
+    turn,
 )
 
-LISTED_MAX = 3
+LISTED_MAX = 4
 """Goals that one sentence names."""
+OFTEN_DAYS = 2
+"""Earlier days on which a blocker came up that asking again has not removed."""
 SECTION_MAX = 4
 INSIGHTS_MAX = 3
 INSIGHT_MIN_SCORE = 1.0
-"""Below it an insight is told only where there is no other."""
+"""Below it an insight is in the worker's list of insights only."""
+HABITS = frozenset({"messaging"})
+"""Topics that are much the same every day: each is told on one working day of five, and each worker's is
+another."""
+WORKING_DAYS = 5
+LONG_PAST_SHARE = 0.5
+"""Of the usual active time: with less of it, something may not have been recorded."""
 DATA_QUALITY_MAX = 4
+FEW_DONE = 2 / 3
+"""Of a team's goals: with fewer done, the open ones are worth going through."""
+TEAM_RISE = 0.25
+"""From which a measure of a team is worth a line, against the day before."""
+TEAM_AFTER_HOURS_MIN_S = 3_600.0
 _HEADLINE_NAME_MAX_CHARS = 60
 _TOPIC_OF = {measure: topic for topic, measures in CHANGES.items() for measure in measures}
 
@@ -120,7 +136,11 @@ def _taken(
 def _rows(insights: Sequence[InsightRow], kind: StatementKind) -> Iterator[_Point]:
     for row in insights:
         if row.statement.kind is kind:
-            yield _Point(row.said, "focus_longest" if row.type == "focus" else row.type)
+            yield _Point(row.said, "focus_longest" if row.type == "focus" else _topic(row))
+
+
+def _topic(row: InsightRow) -> str:
+    return _TOPIC_OF.get(row.type.partition(".")[2], row.family if row.family != "gap" else row.type)
 
 
 # ------------------------------------------------------------------------------------------------ headline
@@ -149,11 +169,13 @@ def _headline(book: FactBook, page: _Page) -> Statement:
 
 
 def _without_telemetry(book: FactBook, day: Fact) -> tuple[Phrase, set[str]]:
-    said = phrase("no activity was recorded on {}", (day, "date"))
-    topic = "gap.telemetry"
+    said, topics = phrase("no activity was recorded on {}", (day, "date")), {"gap.telemetry"}
     if day["is_incomplete"]:
         said = phrase("the record of {} could not be worked out in full", (day, "date"))
-        topic = "gap.incomplete"
+        topics = {"gap.incomplete"}
+    elif day["has_manifests"] is False:
+        said = phrase("no activity was recorded and no manifest arrived on {}", (day, "date"))
+        topics.add("gap.manifests")
     chats = next(iter(book.of(FactKind.CHATS, book.primary)), None)
     goals = book.kpi("goals_declared")
     done = book.kpi("goals_done")
@@ -164,7 +186,7 @@ def _without_telemetry(book: FactBook, day: Fact) -> tuple[Phrase, set[str]]:
         said += phrase(words, (chats, "messages"), (chats, "conversations"))
     elif goals is not None and number(goals, "value"):
         said += phrase("; you declared {} goals", (goals, "value"))
-    return said, {topic}
+    return said, topics
 
 
 def _of_the_day(book: FactBook) -> tuple[Phrase | None, set[str]]:
@@ -209,7 +231,7 @@ def _goal_leads(book: FactBook) -> Iterator[_Lead]:
         yield _Lead(2.2 + count / total / 2, "goals", lead, phrase(", with {} of {} goals done", *both))
     else:
         lead = phrase("{} of {} goals are done", *both)
-        yield _Lead(2.6, "goals", lead, phrase(", with {} of {} goals done", *both))
+        yield _Lead(1.5, "goals", lead, phrase(", with {} of {} goals done", *both))
 
 
 def _target_leads(book: FactBook) -> Iterator[_Lead]:
@@ -229,7 +251,7 @@ def _target(book: FactBook, fact: Fact) -> Phrase:
             ("{} came to {} against a target of {}", "{} ended at {}, short of its target of {}"), fact
         )
         return phrase(words, *cited)
-    if shown(book, fact, "actual") == shown(book, fact, "target"):
+    if shown(book, fact, "actual") == shown(book, fact, "target") or not known(fact, "attainment"):
         return phrase("{} met its target of {}", (fact, "name"), (fact, "target"))
     words = pick(("{} reached {} against a target of {}", "{} came to {}, above its target of {}"), fact)
     return phrase(words, *cited)
@@ -292,34 +314,52 @@ def _are_short(book: FactBook, facts: Sequence[Fact]) -> bool:
     return all(len(shown(book, fact, "name")) <= _HEADLINE_NAME_MAX_CHARS for fact in facts)
 
 
-def _open_before(book: FactBook, goal: Fact) -> Fact | None:
-    """The same goal where it was declared and left open on the earliest day of the window that tells."""
+def _open_since(book: FactBook, goal: Fact) -> Fact | None:
+    """The same goal on the earliest day of the window from which on it was open whenever it was declared."""
     name = str(goal["name"]).casefold()
-    return next(
-        (
-            fact
-            for fact in sorted(book.of(FactKind.GOAL), key=lambda fact: fact.date)
-            if fact.date < book.primary
-            and fact["status"] == Status.OPEN
-            and known(fact, "name")
-            and str(fact["name"]).casefold() == name
-        ),
-        None,
-    )
+    before = [
+        fact
+        for fact in book.of(FactKind.GOAL)
+        if fact.date < book.primary and known(fact, "name") and str(fact["name"]).casefold() == name
+    ]
+    since: Fact | None = None
+    for fact in sorted(before, key=lambda fact: fact.date, reverse=True):
+        if fact["status"] == Status.DONE:
+            break
+        since = fact if fact["status"] == Status.OPEN else since
+    return since
+
+
+def _missed_before(book: FactBook, target: Fact) -> Fact | None:
+    """The newest earlier day on which the same target was missed, too."""
+    name = str(target["name"]).casefold()
+    missed = [
+        fact
+        for fact in book.of(FactKind.TARGET)
+        if fact.date < book.primary
+        and fact["status"] == Status.MISSED
+        and known(fact, "name")
+        and str(fact["name"]).casefold() == name
+    ]
+    return max(missed, key=lambda fact: fact.date, default=None)
 
 
 # ------------------------------------------------------------------------------------------------- sections
 def _momentum(book: FactBook, insights: Sequence[InsightRow]) -> Iterator[_Point]:
     done = _goals(book, Status.DONE)
-    carried = [(goal, before) for goal in done if (before := _open_before(book, goal)) is not None]
-    for goal, before in carried[:2]:
+    carried = [(goal, before) for goal in done if (before := _open_since(book, goal)) is not None]
+    for place, (goal, before) in enumerate(carried[:2]):
         words = pick(
-            ("{} is done; it was still open on {}", "{} is done, having been on the list since {}"), goal
+            ("{} is done; it was still open on {}", "{} is done; it was on the list on {} already"),
+            goal,
+            place,
         )
         yield _Point(phrase(words, (goal, "name"), (before, "date")), f"goal:{goal.fact_id}")
     named = {goal.fact_id for goal, _ in carried[:2]}
-    rest = [goal for goal in done if goal.fact_id not in named][:LISTED_MAX]
-    if rest:
+    rest = [goal for goal in done if goal.fact_id not in named]
+    if len(rest) > LISTED_MAX:
+        yield _Point(Phrase("done, among others: ") + _names(rest[:LISTED_MAX]), "goals_done")
+    elif rest:
         words = pick(("you finished ", "done: ", "off the list: "), rest[0])
         yield _Point(Phrase(words) + _names(rest), "goals_done")
     for fact in book.of(FactKind.TARGET, book.primary):
@@ -334,41 +374,43 @@ def _momentum(book: FactBook, insights: Sequence[InsightRow]) -> Iterator[_Point
 
 
 def _follow_ups(book: FactBook) -> Iterator[_Point]:
-    for fact in blockers(book)[-1:]:
+    often = [
+        fact
+        for fact in blockers(book)
+        if len({before.date for before in blocked_before(book, fact)}) >= OFTEN_DAYS
+    ]
+    for fact in often[-1:]:
         words = pick(
             (
-                "if what you asked at {} is still unanswered, ask for help",
-                "settle the question of {} first, or ask for help",
-                "check whether the question of {} has an answer by now",
+                "look up what {} said before, or ask for help",
+                "the question to {} came up again: ask for help",
             ),
             fact,
         )
-        yield _Point(phrase(words, (fact, "occurred_at")), "follow_up")
+        yield _Point(phrase(words, (fact, "assistant")), "follow_up")
 
 
 def _next_steps(book: FactBook) -> Iterator[_Point]:
     still_open = _goals(book, Status.OPEN)
-    carried = [(goal, before) for goal in still_open if (before := _open_before(book, goal)) is not None]
-    for goal, before in carried[:2]:
+    carried = [(goal, before) for goal in still_open if (before := _open_since(book, goal)) is not None]
+    for place, (goal, before) in enumerate(carried[:2]):
         words = pick(
             (
-                "{} has been open since {}: agree a smaller first step for it",
-                "{} has been open since {}: do it first, or set it aside",
+                "{} was open on {} already: agree a smaller first step for it",
+                "{} was open on {} already: do it first, or set it aside",
+                "{} was open on {} already: give it a fixed hour, or hand it on",
             ),
             goal,
+            place,
         )
         yield _Point(phrase(words, (goal, "name"), (before, "date")), f"goal:{goal.fact_id}")
     named = {goal.fact_id for goal, _ in carried[:2]}
     rest = [goal for goal in still_open if goal.fact_id not in named]
     if rest:
-        yield _Point(_take_up(rest[:LISTED_MAX]), "goals_open")
-    for fact in book.of(FactKind.TARGET, book.primary):
+        yield _Point(_take_up(rest), "goals_open")
+    for place, fact in enumerate(book.of(FactKind.TARGET, book.primary)):
         if fact["status"] == Status.MISSED and known(fact, "name", "actual", "target"):
-            words = pick(
-                ("plan the rest of {}: {} of {} so far", "{} stands at {} of {}: plan the rest"), fact
-            )
-            cited = (fact, "name"), (fact, "actual"), (fact, "target")
-            yield _Point(phrase(words, *cited), f"target:{fact.fact_id}")
+            yield _Point(_after_a_miss(book, fact, place), f"target:{fact.fact_id}")
     yield from _unreported(book)
 
 
@@ -378,22 +420,48 @@ def _take_up(goals: Sequence[Fact]) -> Phrase:
             ("start with {}, which is still open", "{} is still open: give it the first free hour"), goals[0]
         )
         return phrase(words, (goals[0], "name"))
+    if len(goals) > LISTED_MAX:
+        return Phrase("still open, among others: ") + _names(goals[:LISTED_MAX])
     before, after = pick(
-        ("take up next what is still open: |", "choose where to start: | are still open"), goals[0]
+        ("choose where to start: | are still open", "still open: |", "| are still open: start with one"),
+        goals[0],
     ).split("|")
     return Phrase(before) + _names(goals) + Phrase(after)
 
 
+def _after_a_miss(book: FactBook, target: Fact, place: int) -> Phrase:
+    cited = (target, "name"), (target, "actual"), (target, "target")
+    before = _missed_before(book, target)
+    if before is not None:
+        words = "{} came to {} of {}, and was short on {}, too: lower the target, or plan more time for it"
+        return phrase(words, *cited, (before, "date"))
+    words = pick(
+        (
+            "{} came to {} of {}: make up the rest, or let it go",
+            "decide what to do about the rest of {}, which came to {} of {}",
+        ),
+        target,
+        place,
+    )
+    return phrase(words, *cited)
+
+
 def _unreported(book: FactBook) -> Iterator[_Point]:
-    unreported = _goals(book, Status.UNREPORTED)[:LISTED_MAX]
-    if unreported:
-        words = "send the end-of-day manifest: "
-        after = " is unreported" if len(unreported) == 1 else " are unreported"
-        yield _Point(Phrase(words) + _names(unreported) + Phrase(after), "goals_unreported")
-    for fact in book.of(FactKind.TARGET, book.primary):
-        if fact["status"] == Status.UNREPORTED and known(fact, "name", "target"):
-            words = "report a figure for {}, whose target is {}"
-            yield _Point(phrase(words, (fact, "name"), (fact, "target")), f"target:{fact.fact_id}")
+    goals = _goals(book, Status.UNREPORTED)[:LISTED_MAX]
+    targets = [
+        fact
+        for fact in book.of(FactKind.TARGET, book.primary)
+        if fact["status"] == Status.UNREPORTED and known(fact, "name", "target")
+    ]
+    if goals:
+        said = Phrase("send the end-of-day manifest with what became of ") + _names(goals)
+        if targets:
+            said += Phrase(", and a figure for ") + _names(targets[:LISTED_MAX])
+        yield _Point(said, "gap.end_manifest")
+        return
+    for fact in targets:
+        words = "report a figure for {}, whose target is {}"
+        yield _Point(phrase(words, (fact, "name"), (fact, "target")), f"target:{fact.fact_id}")
 
 
 # ------------------------------------------------------------------------------------------------- insights
@@ -402,10 +470,10 @@ def _insights(book: FactBook, insights: Sequence[InsightRow], page: _Page) -> tu
     for row in sorted(insights, key=lambda row: (-row.score, row.insight_id)):
         if row.statement.kind is not StatementKind.INSIGHT or len(pairs) == INSIGHTS_MAX:
             continue
-        if pairs and row.score < INSIGHT_MIN_SCORE:
+        if row.score < INSIGHT_MIN_SCORE:
             break
-        topic = _TOPIC_OF.get(row.type.partition(".")[2], row.family)
-        if topic in page.topics or not page.is_new(row.said):
+        topic = _topic(row)
+        if topic in page.topics or not page.is_new(row.said) or not _is_due(book, topic):
             continue
         stated = {(fact.fact_id, name) for fact, name in row.said.cited}
         for advice in _advice(book, row):
@@ -419,204 +487,138 @@ def _insights(book: FactBook, insights: Sequence[InsightRow], page: _Page) -> tu
     return tuple(pairs)
 
 
+def _is_due(book: FactBook, topic: str) -> bool:
+    return topic not in HABITS or turn(book.subject, topic, book.primary, WORKING_DAYS) == 0
+
+
 def _advice(book: FactBook, row: InsightRow) -> Iterator[Phrase]:
-    """What to do about it, best first."""
-    measure = row.type.partition(".")[2]
-    topic = _TOPIC_OF.get(measure, row.family)
-    yield from _ADVICE.get(topic, _no_advice)(book, measure)
+    """What to do about it, best first; nothing where nothing follows from it."""
+    advice = _ADVICE.get(_topic(row))
+    if advice is not None:
+        yield from advice(book, row)
 
 
-def _no_advice(_book: FactBook, _measure: str) -> Iterator[Phrase]:
-    return iter(())
-
-
-def _direction(book: FactBook, measure: str) -> str | None:
-    usual = book.baseline(measure)
-    return None if usual is None else str(usual["direction"])
-
-
-def _is_lower(book: FactBook, measure: str) -> bool:
-    """Than the worker's usual, or than the last day where there is no usual yet."""
-    direction = _direction(book, measure)
-    if direction is not None:
-        return direction == Status.BELOW
-    earlier = earlier_days(book, measure)
-    return bool(earlier) and number(book.kpi(measure), "value") < number(earlier[-1], "value")
-
-
-def _on_focus(book: FactBook, measure: str) -> Iterator[Phrase]:
-    usual = book.baseline(measure)
-    if usual is not None and usual["direction"] == "below":
+def _on_focus(book: FactBook, row: InsightRow) -> Iterator[Phrase]:
+    """Less of it than usual, or than the day before."""
+    usual = book.baseline(row.type.partition(".")[2])
+    if usual is not None:
         words = pick(
             (
-                "plan the next day for your usual {} of focused work",
                 "keep time free for your usual {} of focused work",
+                "plan the next day for your usual {} of focused work",
             ),
             usual,
         )
+        if usual.measure == "focus_s":
+            yield phrase(words, (usual, "median"))
+    compared = max((fact.date for fact, _ in row.said.cited if fact.date < book.primary), default=None)
+    for before in book.of(FactKind.FOCUS, compared) if compared is not None else ():
+        words = "{} of focused work ran from {}: keep that time free of meetings"
+        yield phrase(words, (before, "duration_s"), (before, "started_at"))
+    best = longest(book.of(FactKind.FOCUS, book.primary))
+    if best is not None:
+        yield phrase("keep the time from {} free of meetings", (best, "started_at"))
+
+
+def _on_active(book: FactBook, row: InsightRow) -> Iterator[Phrase]:
+    usual = book.baseline("active_s")
+    if usual is None:
+        return
+    if usual["direction"] == Status.ABOVE:
+        for day in book.of(FactKind.DAY, book.primary):
+            yield phrase("see what can wait: the day ran from {} to {}", (day, "first_at"), (day, "last_at"))
+    elif number(usual, "change") <= -LONG_PAST_SHARE:
+        words = "if you worked longer than that, see whether the collector ran: your usual is {}"
         yield phrase(words, (usual, "median"))
-    for fact in sorted(book.of(FactKind.FOCUS, book.primary), key=lambda fact: -number(fact, "duration_s")):
-        yield phrase("keep the time from {} free for focused work again", (fact, "started_at"))
-    if usual is not None:
-        yield phrase("plan at least your usual {} of focused work for the next day", (usual, "median"))
-    block = longest(book.of(FactKind.BLOCK, book.primary))
-    if block is not None:
-        yield phrase("keep the time from {} undisturbed", (block, "started_at"))
 
 
-def _on_active(book: FactBook, measure: str) -> Iterator[Phrase]:
-    usual = book.baseline(measure)
-    if usual is not None and usual["direction"] == "above":
-        yield phrase("see what can wait: your usual active time is {}", (usual, "median"))
-    elif usual is not None:
-        words = "if you worked longer, check the collector; your usual active time is {}"
-        yield phrase(words, (usual, "median"))
-    block = longest(book.of(FactKind.BLOCK, book.primary))
-    if block is not None:
-        words = "plan the next day around a block like the one that began at {}"
-        yield phrase(words, (block, "started_at"))
-
-
-def _on_switching(book: FactBook, measure: str) -> Iterator[Phrase]:
-    blocks = book.kpi("workblocks")
-    if _is_lower(book, measure or "context_switches_per_hour") and blocks is not None:
-        words = "arrange the next day the same way: this one had {} blocks of work"
-        yield phrase(words, (blocks, "value"))
-    apps = [
-        fact
-        for fact in book.of(FactKind.USAGE, book.primary)
-        if usage_kind(fact) == "app" and known(fact, "name", "duration_s")
-    ]
-    for fact in apps:
+def _on_switching(book: FactBook, row: InsightRow) -> Iterator[Phrase]:
+    usual = book.baseline("context_switches_per_hour")
+    if usual is None or usual["direction"] != Status.ABOVE:
+        return
+    for fact in _apps(book)[1:]:
         if str(fact["name"]) in MESSAGING:
             words = pick(
-                ("open {} at set times only: it had {} of the day", "give {} a few fixed slots; it took {}"),
+                (
+                    "open {} at set times only: it had {} of the day",
+                    "give {} a few fixed slots: it took {}",
+                ),
                 fact,
             )
             yield phrase(words, (fact, "name"), (fact, "duration_s"))
-    for fact in apps[1:]:
+    for fact in _apps(book)[1:]:
         words = "see what of {}, which took {}, can be done in one go"
         yield phrase(words, (fact, "name"), (fact, "duration_s"))
 
 
-def _on_after_hours(book: FactBook, measure: str) -> Iterator[Phrase]:
-    usual = book.baseline("after_hours_s")
+def _apps(book: FactBook) -> list[Fact]:
+    return [
+        fact
+        for fact in book.of(FactKind.USAGE, book.primary)
+        if usage_kind(fact) == "app" and known(fact, "name", "duration_s")
+    ]
+
+
+def _on_after_hours(book: FactBook, row: InsightRow) -> Iterator[Phrase]:
     for day in book.of(FactKind.DAY, book.primary):
-        if known(day, "first_at", "last_at"):
-            words = pick(
-                (
-                    "work ran from {} to {}: pick one task that can wait for the next working day",
-                    "set a time to stop for the next day; this one ran from {} to {}",
-                    "if this was not planned, move one task to the next day: work ran from {} to {}",
-                ),
-                day,
-            )
-            yield phrase(words, (day, "first_at"), (day, "last_at"))
-    if usual is not None and number(usual, "median") > 0:
-        words = "see what can wait: usually {} of the work is outside your schedule"
-        yield phrase(words, (usual, "median"))
-
-
-def _on_longest_block(book: FactBook, measure: str) -> Iterator[Phrase]:
-    block = longest(book.of(FactKind.BLOCK, book.primary))
-    if block is None:
-        return
-    if measure and _direction(book, measure) == "below":
-        words = "if you need a longer run, keep the hours from {} clear of meetings"
-        yield phrase(words, (block, "started_at"))
-        return
-    words = pick(
-        (
-            "give the task that needs the longest run the same slot, from about {}",
-            "use the hours from {} for work that needs a long run",
-        ),
-        block,
-    )
-    yield phrase(words, (block, "started_at"))
-
-
-def _on_main_app(book: FactBook, _measure: str) -> Iterator[Phrase]:
-    open_goal = next(iter(_goals(book, Status.OPEN)), None)
-    for block in [
-        longest(book.of(FactKind.FOCUS, book.primary)),
-        longest(book.of(FactKind.BLOCK, book.primary)),
-    ]:
-        if block is None:
-            continue
         words = pick(
             (
-                "start the next day's main task at about {} again",
-                "put the next piece of that work at {}, where this day's longest run began",
+                "if working from {} to {} was not planned, move one task to the next working day",
+                "work ran from {} to {}: if that was not the plan, agree what can wait",
+                "the day ran from {} to {}: set a time to stop for the next one",
             ),
-            block,
+            day,
         )
-        yield phrase(words, (block, "started_at"))
-    if open_goal is not None:
-        yield phrase("put part of that time into {}", (open_goal, "name"))
-    apps = [fact for fact in book.of(FactKind.USAGE, book.primary) if usage_kind(fact) == "app"]
-    for fact in apps[1:2]:
-        words = "do what is left in {} in one go: it had {}"
-        yield phrase(words, (fact, "name"), (fact, "duration_s"))
+        yield phrase(words, (day, "first_at"), (day, "last_at"))
 
 
-def _on_copying(book: FactBook, measure: str) -> Iterator[Phrase]:
+def _on_copying(book: FactBook, row: InsightRow) -> Iterator[Phrase]:
     value = book.kpi("copy_pastes")
     if value is not None:
-        words = "if the same text came up often, keep it at hand: {} copies and pastes in all"
+        words = "if the same text came up often, keep it at hand: there were {} copies and pastes"
         yield phrase(words, (value, "value"))
 
 
-def _on_messaging(book: FactBook, _measure: str) -> Iterator[Phrase]:
-    for fact in sorted(book.of(FactKind.FOCUS, book.primary), key=lambda fact: -number(fact, "duration_s")):
-        words = pick(
-            (
-                "read messages at set times, and keep the hours from {} free of them",
-                "answer messages in a few rounds, none of them at about {}",
-                "turn notifications off at about {}, when focused work began",
-                "let messages wait while you focus: this day that began at {}",
-            ),
-            fact,
-        )
-        yield phrase(words, (fact, "started_at"))
-    for fact in book.of(FactKind.DAY, book.primary):
-        if known(fact, "first_at"):
+def _on_messaging(book: FactBook, row: InsightRow) -> Iterator[Phrase]:
+    """Where the insight says how long, the advice says which app."""
+    cited = {fact.fact_id for fact, _ in row.said.cited}
+    for fact in _apps(book):
+        if fact.fact_id in cited:
             words = pick(
                 (
-                    "read messages at set times; the day's work began at {}",
-                    "begin with your own work and read messages after it; this day began at {}",
+                    "read {} at set times, and close it in between",
+                    "begin with your own work, and open {} after it",
+                    "turn the notifications of {} off while you focus",
+                    "answer {} in a few rounds a day",
                 ),
                 fact,
             )
-            yield phrase(words, (fact, "first_at"))
+            yield phrase(words, (fact, "name"))
 
 
-def _on_theme(book: FactBook, _measure: str) -> Iterator[Phrase]:
+def _on_theme(book: FactBook, row: InsightRow) -> Iterator[Phrase]:
     for chats in book.of(FactKind.CHATS, book.primary):
         if number(chats, "conversations") > 1:
-            words = "put the answers into one note: they are spread over {} conversations"
-            yield phrase(words, (chats, "conversations"))
-        elif known(chats, "last_at"):
             words = pick(
                 (
-                    "note the answers while they are fresh; the last question was at {}",
-                    "write down what you have learned; you last asked at {}",
+                    "put the answers into one note: they are spread over {} conversations",
+                    "ask in one place the next time: this was spread over {} conversations",
                 ),
                 chats,
             )
-            yield phrase(words, (chats, "last_at"))
+            yield phrase(words, (chats, "conversations"))
 
 
-_ADVICE: Mapping[str, Callable[[FactBook, str], Iterator[Phrase]]] = {
+_ADVICE: Mapping[str, Callable[[FactBook, InsightRow], Iterator[Phrase]]] = {
     "focus": _on_focus,
     "active": _on_active,
     "switching": _on_switching,
     "after_hours": _on_after_hours,
-    "longest_block": _on_longest_block,
-    "main_app": _on_main_app,
     "copying": _on_copying,
     "messaging": _on_messaging,
     "theme": _on_theme,
 }
+"""By topic."""
 
 
 # ---------------------------------------------------------------------------------------------------- teams
@@ -640,7 +642,7 @@ def compose_team(book: FactBook) -> Draft:
     return Draft(
         headline=statement(StatementKind.HEADLINE, said),
         momentum=_taken(page, StatementKind.MOMENTUM, _team_momentum(book, today), SECTION_MAX),
-        next_steps=_taken(page, StatementKind.NEXT_STEP, _team_next_steps(today), SECTION_MAX),
+        next_steps=_taken(page, StatementKind.NEXT_STEP, _team_next_steps(book, today), SECTION_MAX),
         insights=tuple(pairs[:INSIGHTS_MAX]),
         data_quality=_taken(page, StatementKind.DATA_QUALITY, _team_gaps(today), DATA_QUALITY_MAX),
     )
@@ -671,65 +673,87 @@ def _day_before(book: FactBook, measure: str) -> Fact | None:
 def _team_headline(book: FactBook, today: Mapping[str, Fact]) -> Phrase | None:
     active = today.get("active_s")
     if active is None:
-        return next((said for fact in today.values() if (said := described(fact, book))), None)
+        told = (fact for measure, fact in today.items() if measure != WITHHELD)
+        return next((said for fact in told if (said := described(fact, book))), None)
     said = phrase("{} of active time from {} people", (active, "value"), (active, "contributors"))
     done, declared = today.get("goals_done"), today.get("goals_declared")
-    share = today.get("focus_ratio")
     if done is not None and declared is not None:
-        said += phrase(", with {} of {} goals done", (done, "value"), (declared, "value"))
-    elif share is not None and number(share, "value"):
-        said += phrase(", {} of it focused work", (share, "value"))
-    return said
+        return said + phrase(", with {} of {} goals done", (done, "value"), (declared, "value"))
+    before = _day_before(book, "active_s")
+    is_of_as_many = before is not None and before["contributors"] == active["contributors"]
+    if before is None or not is_of_as_many:
+        return said
+    words = "{} people were active for {}, after {} on {}"
+    return phrase(words, (active, "contributors"), (active, "value"), (before, "value"), (before, "date"))
 
 
 def _team_momentum(book: FactBook, today: Mapping[str, Fact]) -> Iterator[_Point]:
-    blocks, focus = today.get("focus_blocks"), today.get("focus_s")
+    focus = today.get("focus_s")
     if focus is not None and number(focus, "value"):
         said = phrase("focused work came to {}", (focus, "value"))
-        if (before := _day_before(book, "focus_s")) is not None:
-            said += phrase(", after {} on {}", (before, "value"), (before, "date"))
-        if blocks is not None and number(blocks, "value"):
-            said += phrase("; the day had {} stretches of focused work", (blocks, "value"))
-        yield _Point(said, "focus")
+        yield _Point(said + _after_the_day_before(book, focus), "focus")
     attainment = today.get("kpi_attainment")
     if attainment is not None and number(attainment, "value") >= 1:
         words = "average attainment of the targets is {}, over {} people"
         yield _Point(phrase(words, (attainment, "value"), (attainment, "contributors")), "targets")
     week = _group(book, "week")
-    if "active_s" in week and "focus_s" in week:
+    if "active_s" in week and "focus_s" in week and _is_first_after(book, week["active_s"]):
         active, focus = week["active_s"], week["focus_s"]
         words = "the week from {} came to {} of active time, {} of it focused work"
         yield _Point(phrase(words, (active, "date"), (active, "value"), (focus, "value")), "week")
 
 
-def _team_next_steps(today: Mapping[str, Fact]) -> Iterator[_Point]:
+def _after_the_day_before(book: FactBook, today: Fact) -> Phrase:
+    before = _day_before(book, today.measure)
+    if before is None or shown(book, before, "value") == shown(book, today, "value"):
+        return Phrase("")
+    return phrase(", after {} on {}", (before, "value"), (before, "date"))
+
+
+def _is_first_after(book: FactBook, week: Fact) -> bool:
+    """Whether the primary day is the first with figures since the week ended."""
+    ended = week.date + timedelta(days=7)
+    days = (fact.date for fact in book.of(FactKind.GROUP) if fact_name(fact.fact_id).rest[1] == "day")
+    return min((day for day in days if day >= ended), default=None) == book.primary
+
+
+def _team_next_steps(book: FactBook, today: Mapping[str, Fact]) -> Iterator[_Point]:
     attainment = today.get("kpi_attainment")
     if attainment is not None and number(attainment, "value") < 1:
         words = "go through the targets together: average attainment is {}, over {} people"
         yield _Point(phrase(words, (attainment, "value"), (attainment, "contributors")), "targets")
     done, declared = today.get("goals_done"), today.get("goals_declared")
-    if done is not None and declared is not None and number(done, "value") < number(declared, "value"):
-        words = "ask which of the goals that are not done need help; {} people reported"
+    if (
+        done is not None
+        and declared is not None
+        and number(done, "value") < number(declared, "value") * FEW_DONE
+    ):
+        words = pick(
+            (
+                "ask the {} people who reported which open goals need help",
+                "go through the open goals with the {} people who reported",
+            ),
+            done,
+        )
         yield _Point(phrase(words, (done, "contributors")), "goals")
 
 
 def _team_insights(book: FactBook, today: Mapping[str, Fact]) -> Iterator[tuple[Phrase, Phrase]]:
+    """What rose since the day before by as much as is worth a talk."""
     switching, hours = today.get("context_switches_per_hour"), today.get("after_hours_s")
-    if switching is not None:
+    if switching is not None and _rose(book, switching):
         said = phrase("changes of window or page came to {}", (switching, "value"))
-        before = _day_before(book, "context_switches_per_hour")
-        if before is not None and shown(book, before, "value") != shown(book, switching, "value"):
-            said += phrase(", after {} on {}", (before, "value"), (before, "date"))
         words = "agree on hours without messages and meetings for all {} people"
-        if before is None or number(switching, "value") > number(before, "value"):
-            yield said, phrase(words, (switching, "contributors"))
-    if hours is not None and number(hours, "value") >= 3_600:
+        yield said + _after_the_day_before(book, switching), phrase(words, (switching, "contributors"))
+    if hours is not None and number(hours, "value") >= TEAM_AFTER_HOURS_MIN_S and _rose(book, hours):
         said = phrase("{} of the work was outside people's schedules", (hours, "value"))
-        before = _day_before(book, "after_hours_s")
-        if before is not None and shown(book, before, "value") != shown(book, hours, "value"):
-            said += phrase(", after {} on {}", (before, "value"), (before, "date"))
-        words = "see which deadlines fall outside schedules; the figure counts {} people"
-        yield said, phrase(words, (hours, "contributors"))
+        words = "see which deadlines of the {} people fall outside their schedules"
+        yield said + _after_the_day_before(book, hours), phrase(words, (hours, "contributors"))
+
+
+def _rose(book: FactBook, today: Fact) -> bool:
+    before = _day_before(book, today.measure)
+    return before is not None and number(today, "value") >= number(before, "value") * (1 + TEAM_RISE)
 
 
 def _team_gaps(today: Mapping[str, Fact]) -> Iterator[_Point]:

@@ -1,6 +1,6 @@
 """What is worth knowing of a worker's day, ranked (domain, section 5).
 
-    facts of the day ─▶ focus, longest block, switching, changes against their usual, after hours, data gaps
+    facts of the day ─▶ focus, longest block, changes against their usual, after hours, messages, data gaps
     own messages     ─▶ blockers, themes, momentum
 
 Measures are facts of workload and tools, and a person is compared with their own past only.
@@ -47,14 +47,18 @@ class InsightRules:
     """Robust standard deviations from the worker's usual from which a change is worth a line."""
     notable_change: float = 0.5
     """Share of the usual from which it is where the past days were all alike, so that there is no z."""
-    material_change: float = 0.1
+    material_change: float = 0.25
     """Share of the usual below which no change is worth a line, whatever its z."""
+    material_duration_change: float = 0.1
+    """The same for durations."""
     material_s: float = 900.0
-    """The same for durations, in seconds."""
-    after_hours_min_s: float = 1_800.0
+    """And in seconds."""
+    course_change: float = 0.3
+    """Share of the day before from which a change is worth a line while no usual is known."""
+    after_hours_min_s: float = 3_600.0
     long_block_min_s: float = 3_600.0
     synthetic_min_s: float = 300.0
-    noise_min_s: float = 120.0
+    noise_min_s: float = 600.0
     overlapped_min_s: float = 1_800.0
     main_app_min_s: float = 1_800.0
     main_app_max_share: float = 0.95
@@ -62,8 +66,9 @@ class InsightRules:
     messaging_min_s: float = 2_700.0
     messaging_min_share: float = 0.15
     themes_max: int = 3
+    theme_min_messages: int = 3
     theme_word_min_messages: int = 4
-    """Messages that make a theme of a single word; fewer do of a pair of words."""
+    """The same for a theme of a single word."""
     blockers_max: int = 3
 
 
@@ -215,7 +220,7 @@ def _focus(book: FactBook) -> Iterator[_Found]:
     said = focus_phrase(best)
     blocks = book.kpi("focus_blocks")
     if blocks is not None and number(blocks, "value") > 1:
-        said = phrase("{} stretches of focused work; ", (blocks, "value")) + _longest_of_them(best)
+        said = _longest_of(blocks, best)
     yield _Found("focus", said, 2 + min(number(best, "duration_s") / 3_600, 3), states=StatementKind.MOMENTUM)
 
 
@@ -229,13 +234,24 @@ def focus_phrase(best: Fact) -> Phrase:
         ),
         best,
     )
-    said = phrase(words, (best, "duration_s"), (best, "started_at"))
-    return said + phrase(" in {}", (best, "app")) if known(best, "app") else said
+    return phrase(words, (best, "duration_s"), (best, "started_at")) + _in_app(best)
 
 
-def _longest_of_them(best: Fact) -> Phrase:
-    said = phrase("the longest ran {} from {}", (best, "duration_s"), (best, "started_at"))
-    return said + phrase(" in {}", (best, "app")) if known(best, "app") else said
+def _longest_of(blocks: Fact, best: Fact) -> Phrase:
+    before, after = pick(
+        (
+            "{} stretches of focused work; |the longest ran {} from {}",
+            "the longest of your |{} stretches of focused work ran {} from {}",
+            "{} stretches of focused work, |the longest of them {} from {}",
+        ),
+        best,
+    ).split("|")
+    cited = (blocks, "value"), (best, "duration_s"), (best, "started_at")
+    return phrase(before + after, *cited) + _in_app(best)
+
+
+def _in_app(focus: Fact) -> Phrase:
+    return phrase(" in {}", (focus, "app")) if known(focus, "app") else Phrase("")
 
 
 def _longest_block(book: FactBook, rules: InsightRules) -> Iterator[_Found]:
@@ -257,20 +273,8 @@ def _changes(book: FactBook, rules: InsightRules) -> Iterator[_Found]:
         changed = [found for measure in measures if (found := _change(book, measure, rules)) is not None]
         if changed:
             yield max(changed, key=lambda found: found.score)
-        elif (found := _course(book, topic, measures[0], rules)) is not None:
+        elif topic == "focus" and (found := _trend(book, rules) or _since(book, rules)) is not None:
             yield found
-        elif topic == "switching" and (value := book.kpi(measures[0])) is not None:
-            usual = book.baseline(measures[0])
-            said = None if usual is None else against_usual(book, value, usual)
-            yield _Found("switching", said or phrase("you changed window or page {}", (value, "value")), 0.8)
-
-
-def _course(book: FactBook, topic: str, measure: str, rules: InsightRules) -> _Found | None:
-    """How the days before led to this one, where nothing is far from usual."""
-    if topic not in {"focus", "switching"}:
-        return None
-    trend = _trend(book, rules) if topic == "focus" else None
-    return trend or _since(book, measure, rules)
 
 
 def _change(book: FactBook, measure: str, rules: InsightRules) -> _Found | None:
@@ -281,15 +285,24 @@ def _change(book: FactBook, measure: str, rules: InsightRules) -> _Found | None:
         return None
     score = notability(usual, rules) * _LOW_WEIGHT.get(measure, 1.0)
     said = against_usual(book, value, usual) if score else None
-    return None if said is None else _Found(f"change.{measure}", said, score)
+    if said is None:
+        return None
+    is_gain = measure in CHANGES["focus"] and usual["direction"] == Status.ABOVE
+    return _Found(f"change.{measure}", said, score, states=_told_as(is_gain=is_gain))
+
+
+def _told_as(*, is_gain: bool) -> StatementKind:
+    """More focused work has moved, and needs no advice."""
+    return StatementKind.MOMENTUM if is_gain else StatementKind.INSIGHT
 
 
 def notability(baseline: Fact, rules: InsightRules = DEFAULT_RULES) -> float:
     """How far the day is from the worker's usual, 0 where it is not worth a line."""
-    difference = baseline.fields["difference"]
-    if difference.unit is FieldUnit.SECONDS and abs(number(baseline, "difference")) < rules.material_s:
+    is_duration = baseline.fields["difference"].unit is FieldUnit.SECONDS
+    if is_duration and abs(number(baseline, "difference")) < rules.material_s:
         return 0.0
-    if number(baseline, "median") and abs(number(baseline, "change")) < rules.material_change:
+    material = rules.material_duration_change if is_duration else rules.material_change
+    if number(baseline, "median") and abs(number(baseline, "change")) < material:
         return 0.0
     z = baseline["z"]
     if isinstance(z, int | float):
@@ -297,18 +310,18 @@ def notability(baseline: Fact, rules: InsightRules = DEFAULT_RULES) -> float:
     return rules.notable_z if abs(number(baseline, "change")) >= rules.notable_change else 0.0
 
 
-def _since(book: FactBook, measure: str, rules: InsightRules) -> _Found | None:
-    """Against the last day, where there is no usual yet."""
-    value, earlier = book.kpi(measure), earlier_days(book, measure)
-    if value is None or not earlier or book.baseline(measure) is not None:
+def _since(book: FactBook, rules: InsightRules) -> _Found | None:
+    """Focused work against the last day, where there is no usual yet."""
+    value, earlier = book.kpi("focus_s"), earlier_days(book, "focus_s")
+    if value is None or not earlier or book.baseline("focus_s") is not None:
         return None
     before = earlier[-1]
     now, then = number(value, "value"), number(before, "value")
-    if not now or abs(now - then) < max(rules.material_change * 2 * then, _material(value, rules)):
+    if not now or abs(now - then) < max(rules.course_change * then, rules.material_s):
         return None
-    words = _SINCE[measure]
+    words = "focused work came to {}, after {} on {}"
     said = phrase(words, (value, "value"), (before, "value"), (before, "date"))
-    return _Found(f"since.{measure}", said, 1.2)
+    return _Found("since.focus_s", said, 1.2, states=_told_as(is_gain=now > then))
 
 
 def _trend(book: FactBook, rules: InsightRules) -> _Found | None:
@@ -321,33 +334,27 @@ def _trend(book: FactBook, rules: InsightRules) -> _Found | None:
     before, last, now = (number(fact, "value") for fact in days)
     if not (0 < before < last < now or before > last > now > 0):
         return None
-    if abs(now - before) < max(rules.material_s * 2, rules.material_change * 2 * before):
+    if abs(now - before) < max(rules.material_s * 2, rules.material_duration_change * 2 * before):
         return None
     if len({shown(book, fact, "value") for fact in days}) < len(days):
         return None
-    cited = [(fact, name) for fact in days for name in ("value", "date")]
-    return _Found("trend.focus_s", phrase("focused work was {} on {}, {} on {} and {} on {}", *cited), 1.6)
-
-
-_SINCE = {
-    "focus_s": "focused work came to {}, after {} on {}",
-    "context_switches_per_hour": "changes of window or page came to {}, after {} on {}",
-}
-
-
-def _material(value: Fact, rules: InsightRules) -> float:
-    return rules.material_s if value.fields["value"].unit is FieldUnit.SECONDS else 0.0
+    cited = [(value, "value"), *((fact, name) for fact in reversed(earlier) for name in ("value", "date"))]
+    words = "focused work came to {}, after {} on {} and {} on {}"
+    return _Found("trend.focus_s", phrase(words, *cited), 1.6, states=_told_as(is_gain=now > last))
 
 
 def _after_hours(book: FactBook, rules: InsightRules) -> Iterator[_Found]:
+    """More of it than on any day before of the window, where there is no usual yet."""
     value, usual = book.kpi("after_hours_s"), book.baseline("after_hours_s")
     seconds = number(value, "value")
-    if value is None or seconds < rules.after_hours_min_s:
+    if value is None or seconds < rules.after_hours_min_s or usual is not None:
         return
-    if usual is not None:
+    if any(
+        seconds < number(before, "value") + rules.material_s for before in earlier_days(book, value.measure)
+    ):
         return
     said = phrase("{} of the work was outside your schedule", (value, "value"))
-    yield _Found("after_hours", said, 1.0 + min(seconds / 3_600, 3))
+    yield _Found("after_hours", said, min(seconds / 3_600, 4))
 
 
 def _apps(book: FactBook, rules: InsightRules) -> Iterator[_Found]:
@@ -357,9 +364,7 @@ def _apps(book: FactBook, rules: InsightRules) -> Iterator[_Found]:
         if fact["rank"] == 1:
             if len(apps) == 1 or seconds < rules.main_app_min_s or share > rules.main_app_max_share:
                 continue
-            words = pick(
-                ("{} of your active time was in {}", "you spent {} of the day's active time in {}"), fact
-            )
+            words = "{} of your active time was in {}"
             said = phrase(words, (fact, "day_share"), (fact, "name"))
             yield _Found("main_app", said, 0.4 + share)
         elif (
@@ -367,8 +372,10 @@ def _apps(book: FactBook, rules: InsightRules) -> Iterator[_Found]:
             and seconds >= rules.messaging_min_s
             and share >= rules.messaging_min_share
         ):
-            words = "you spent {}, {} of active time, in {}"
-            said = phrase(words, (fact, "duration_s"), (fact, "day_share"), (fact, "name"))
+            words = pick(
+                ("messages took {}, {} of active time", "messages had {} of the day, {} of active time"), fact
+            )
+            said = phrase(words, (fact, "duration_s"), (fact, "day_share"))
             yield _Found(f"messaging.{fact['rank']}", said, 0.9 + 2 * share)
 
 
@@ -401,7 +408,8 @@ def _gaps(book: FactBook, rules: InsightRules) -> Iterator[_Found]:
     usual = next(
         (fact for fact in book.of(FactKind.BASELINE, book.primary) if fact.measure == "active_s"), None
     )
-    if usual is not None and usual["median"] is None and number(usual, "days") > 0:
+    if usual is not None and usual["median"] is None and number(usual, "days") == 1:
+        # Said once: the days after it are told against the day before.
         words = "your usual active time is not known yet: {} of history so far"
         yield _Found("gap.history", phrase(words, (usual, "days")), 0.3, states=StatementKind.DATA_QUALITY)
 
@@ -434,7 +442,7 @@ def _cut_by_midnight(book: FactBook) -> Iterator[_Found]:
     for block in book.of(FactKind.BLOCK, book.primary):
         if not block["is_continuation"] or not known(block, "started_at", "ended_at"):
             continue
-        said = phrase("the block of work that ended at {} began the day before", (block, "ended_at"))
+        said = phrase("the block of work that ended at {} began before midnight", (block, "ended_at"))
         name = "began_before"
         if shown(book, block, "ended_at") == "midnight":
             name, said = (
@@ -446,22 +454,37 @@ def _cut_by_midnight(book: FactBook) -> Iterator[_Found]:
 
 # ---------------------------------------------------------------------------------------------------- chat
 _BLOCKED = (
-    "you asked {}: {}",
-    "put to {}: {}",
-    "your message to {}: {}",
-    "you wrote to {}: {}",
-    "from your chat with {}: {}",
+    "at {} you asked {}: {}",
+    "{}, to {}: {}",
+    "your message of {} to {}: {}",
 )
 """A message that names a blocker; under the heading that says so."""
 
 
+def blocked_before(book: FactBook, blocker: Fact) -> list[Fact]:
+    """Messages of earlier days that name the blocker in the same words, the newest last."""
+    wording = str(blocker["text"]).casefold()
+    earlier = [
+        fact
+        for fact in book.of(FactKind.CHAT)
+        if fact.date < book.primary
+        and fact["status"] == Status.BLOCKER
+        and known(fact, "text")
+        and str(fact["text"]).casefold() == wording
+    ]
+    return sorted(earlier, key=_moment)
+
+
 def _blockers(book: FactBook, rules: InsightRules) -> Iterator[_Found]:
-    told = blockers(book)[-rules.blockers_max :]
-    first = _BLOCKED.index(pick(_BLOCKED, *told[:1]))
-    for place, fact in enumerate(told, start=1):
-        # In turn, so that no two of a day begin alike.
-        words = _BLOCKED[(first + place) % len(_BLOCKED)]
-        said = phrase(words, (fact, "assistant"), (fact, "text"))
+    for place, fact in enumerate(blockers(book)[-rules.blockers_max :], start=1):
+        before = blocked_before(book, fact)
+        if not before:
+            cited = (fact, "occurred_at"), (fact, "assistant"), (fact, "text")
+            said = phrase(pick(_BLOCKED, fact, place), *cited)
+        else:
+            cited = (fact, "occurred_at"), (before[-1], "date"), (fact, "text")
+            words = pick(("at {}, as on {}: {}", "at {}, and on {} as well: {}"), fact, place)
+            said = phrase(words, *cited)
         yield _Found(
             f"blocker.{place}", said, 4.0 - place / 10, InsightKind.CHAT, states=StatementKind.BLOCKER
         )
@@ -472,8 +495,7 @@ def _themes(book: FactBook, rules: InsightRules) -> Iterator[_Found]:
     themes = [
         fact
         for fact in book.of(FactKind.THEME, book.primary)
-        if known(fact, "name", "messages")
-        and (" " in str(fact["name"]) or number(fact, "messages") >= rules.theme_word_min_messages)
+        if known(fact, "name", "messages") and number(fact, "messages") >= _theme_min_messages(fact, rules)
     ]
     for place, fact in enumerate(themes[: rules.themes_max], start=1):
         said = phrase("{} came up in {} messages", (fact, "name"), (fact, "messages"))
@@ -481,8 +503,12 @@ def _themes(book: FactBook, rules: InsightRules) -> Iterator[_Found]:
         if chats is not None and total > number(fact, "messages"):
             words = "{} came up in {} of your {} messages"
             said = phrase(words, (fact, "name"), (fact, "messages"), (chats, "messages"))
-        score = min(number(fact, "messages") / 3, 3.0) - place / 10
+        score = 0.4 + min(number(fact, "messages") / 4, 2.0) - place / 10
         yield _Found(f"theme.{place}", said, score, InsightKind.CHAT)
+
+
+def _theme_min_messages(theme: Fact, rules: InsightRules) -> int:
+    return rules.theme_min_messages if " " in str(theme["name"]) else rules.theme_word_min_messages
 
 
 def _chat_momentum(book: FactBook) -> Iterator[_Found]:

@@ -1,8 +1,8 @@
 """What can be said of a fact: the deterministic writer's words, as data and small functions.
 
 A phrase is part of a sentence with open places, `{}`, and a claim for each of them. Phrases join; a statement
-numbers their places. Wording is chosen among equals by a digest of the facts, so the same facts always read
-the same and different days do not.
+numbers their places. Wording is chosen among equals by the worker and the day, so the same facts always read
+the same and the next day does not.
 
 Nothing here says why something happened, or what a person is like. Directions ("above", "below") are claims,
 not words of ours.
@@ -10,9 +10,10 @@ not words of ours.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
+from zlib import crc32
 
 from coworkai.common.fact_ids import fact_name
 from coworkai.common.measures import CATALOGUE
@@ -45,11 +46,17 @@ def phrase(words: str, *cited: Cited) -> Phrase:
 
 
 def statement(kind: StatementKind, said: Phrase) -> Statement:
-    """The phrase as a sentence: numbered places, a capital at the start and a full stop at the end."""
+    """The phrase as a sentence: numbered places, a capital at the start, and a full stop at the end, but after
+    quoted text, which ends as it was typed."""
     first, *rest = said.words.split("{}")
     template = first[:1].upper() + first[1:]
     template += "".join(f"{{{number}}}{words}" for number, words in enumerate(rest))
-    return Statement(text_template=f"{template}.", claims=said.claims, kind=kind)
+    is_quoted = said.words.endswith("{}") and _is_text(*said.cited[-1])
+    return Statement(text_template=template if is_quoted else f"{template}.", claims=said.claims, kind=kind)
+
+
+def _is_text(fact: Fact, field: str) -> bool:
+    return fact.fields[field].unit is FieldUnit.TEXT
 
 
 def listed(phrases: Sequence[Phrase]) -> Phrase:
@@ -70,10 +77,18 @@ def fits(said: Phrase) -> bool:
     return len(said.cited) <= CLAIMS_MAX and len(said.words) + 3 * len(said.cited) < TEMPLATE_MAX_CHARS
 
 
-def pick(options: Sequence[str], *facts: Fact) -> str:
-    """One of several ways to say the same, by the facts it is said of."""
-    seed = "\n".join(fact.fact_id for fact in facts).encode()
-    return options[int.from_bytes(hashlib.blake2b(seed, digest_size=4).digest()) % len(options)]
+def pick(options: Sequence[str], fact: Fact, place: int = 0) -> str:
+    """One of several ways to say the same of a fact: the next one on the next working day.
+
+    Where a day says it of several facts, `place` numbers them.
+    """
+    return options[turn(fact.subject, options[0], fact.date, len(options), place)]
+
+
+def turn(subject: str, what: str, day: date, turns: int, place: int = 0) -> int:
+    """Which of so many turns it is: the next one on the next working day, begun apart by each subject."""
+    week, weekday = divmod(day.toordinal() - 1, 7)
+    return (crc32(f"{subject} {what}".encode()) + 5 * week + weekday + place) % turns
 
 
 def known(fact: Fact | None, *fields: str) -> bool:
@@ -106,11 +121,8 @@ _VALUES: Mapping[str, tuple[str, ...]] = {
     "backspace_rate": ("the backspace rate was {}",),
     "backspaces": ("backspaces came to {}",),
     "context_switches": ("you changed window or page {} times",),
-    "context_switches_per_hour": (
-        "you changed window or page {}",
-        "changes of window or page came to {}",
-    ),
-    "copy_paste_per_hour": ("you copied or pasted {}", "copying and pasting came to {}"),
+    "context_switches_per_hour": ("changes of window or page came to {}",),
+    "copy_paste_per_hour": ("copying and pasting came to {}",),
     "copy_pastes": ("you copied or pasted {} times",),
     "focus_blocks": ("you had {} stretches of focused work",),
     "focus_ratio": ("the share of focused work was {}",),
