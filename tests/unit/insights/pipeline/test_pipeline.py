@@ -10,6 +10,7 @@ from tests.unit.runner.pipeline.lakes import DAY, worked
 
 from coworkai.common.control import Stage
 from coworkai.common.events import Source
+from coworkai.common.insight_policy import InsightPolicy
 from coworkai.common.tables import GOLD_BRIEFS, GOLD_INSIGHTS, GOLD_TOKEN_CONTEXTS
 from coworkai.insights.markdown import escaped
 
@@ -97,3 +98,26 @@ def test_a_late_change_reaches_the_briefs_of_the_following_window(desk: Desk) ->
     for n in range(3):
         assert desk.versions()[DAY - timedelta(days=n), "bo"] == [1, 2]
         assert desk.versions()[DAY - timedelta(days=n), "ana"] == [1]
+
+
+def test_a_late_change_reaches_the_briefs_whose_baselines_it_moves_and_no_others(desk: Desk) -> None:
+    desk.place.control.put_insight_policy(TENANT, InsightPolicy(brief_days=2))
+    for n in range(1, 10):
+        day = DAY - timedelta(days=3 * n)
+        desk.place.commit(
+            Source.ACTIVITIES, *(worked(user, "09:00", f"10:{50 - 5 * n:02}", day) for user in ("ana", "bo"))
+        )
+    later = [DAY, DAY + timedelta(days=1), DAY + timedelta(days=2)]
+    desk.place.commit(
+        Source.ACTIVITIES, *(worked(user, "09:00", "11:00", day) for day in later for user in ("ana", "bo"))
+    )
+    desk.write()
+    assert desk.brief("bo").provenance.context_start == DAY - timedelta(days=1)
+    first = DAY - timedelta(days=27)
+    desk.place.commit(Source.ACTIVITIES, worked("bo", "13:00", "15:00", first))
+    desk.write()
+    versions = desk.versions()
+    assert [versions[day, "bo"] for day in later] == [[1, 2], [1, 2], [1]]
+    assert [versions[day, "ana"] for day in later] == [[1], [1], [1]]
+    assert versions[first, "bo"] == [1, 2]
+    assert desk.dirty() == []

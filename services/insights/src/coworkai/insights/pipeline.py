@@ -33,6 +33,7 @@ from coworkai.common.observability import get_logger, meter, tracer
 from coworkai.common.outputs import Facts, Outputs, Run, WorkerFailure
 from coworkai.common.tables import GOLD_BRIEFS
 from coworkai.insights.audit import publish_calls
+from coworkai.insights.fact_rows import DEFAULT_RULES
 from coworkai.insights.gold import PinnedGold
 from coworkai.insights.making import RULES_VERSION, Made, Terms
 from coworkai.insights.prompts.fill import prompts_version
@@ -377,7 +378,8 @@ class Pipeline:
 
 
 def reopened(day: date, with_briefs: Collection[date], policy: InsightPolicy) -> set[date]:
-    """Primary dates whose briefs a change of the day reaches: the day, and those of the following window that
-    have briefs."""
-    following = {day + timedelta(days=n) for n in range(1, policy.brief_days)}
+    """Primary dates whose briefs a change of the day reaches: the day, and those with briefs whose window or
+    whose baselines read it."""
+    reach = max(policy.brief_days - 1, DEFAULT_RULES.baselines.baseline_days)
+    following = {day + timedelta(days=n) for n in range(1, reach + 1)}
     return {day, *following.intersection(with_briefs)}
