@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from tests.unit.common.test_access_log import LogContract
 from tests.unit.common.test_control import ControlContract
 from tests.unit.common.test_migrations import MigrationContract
 
@@ -16,6 +17,12 @@ class TestPostgres(ControlContract):
 
 
 class TestMigrationsOnPostgres(MigrationContract):
+    @pytest.fixture
+    def url(self, postgres_url: str) -> str:
+        return postgres_url
+
+
+class TestLogsOnPostgres(LogContract):
     @pytest.fixture
     def url(self, postgres_url: str) -> str:
         return postgres_url

@@ -25,6 +25,7 @@ from coworkai.common.control.chains import Broken, Chains, Fault, Key
 from coworkai.common.control.database import Database
 from coworkai.common.errors import Overloaded, Terminal
 
+MAX_WORKER_ID_CHARS = 256
 MAX_WAITING_ROWS = 20_000
 TIMEOUT_S = 5.0
 _CHAINS = ""
@@ -131,8 +132,8 @@ class AccessLog:
         workers = sorted(set(worker_ids))
         if not workers:
             return
-        if not all(0 < len(each) <= 256 and each.isprintable() for each in workers):
-            raise Terminal("a worker id is empty, too long or has control characters")
+        if not all(0 < len(each) <= MAX_WORKER_ID_CHARS and "\0" not in each for each in workers):
+            raise Terminal("a worker id is empty, too long or has a null character")
         if self._waiting_rows and self._waiting_rows + len(workers) > self._max_waiting_rows:
             raise Overloaded("too many reads wait for the access log")
         fields = {

@@ -2,11 +2,11 @@
 
     row 1 ──hash──▶ row 2 ──hash──▶ row 3 ◀── head (seq 3, its hash, seal)
 
-A row's hash is SHA-256 over the hash before it (32 zero bytes before the first) and the row's fields as a
-compact JSON array, so anybody who has the rows can check them. The head's seal is an HMAC under a key that
-the store does not have: rows changed, removed, moved, added or cut off at the end do not verify, even if
-whoever did it wrote all hashes anew. What cannot be told is a whole chain, with its head and what counts it,
-put back to what it was earlier.
+A row's hash is SHA-256 over the hash before it (32 zero bytes before the first), its key and seq as a compact
+JSON array, and its fields as another, so anybody who has the rows can check them. The head's seal is an HMAC
+under a key that the store does not have: rows changed, removed, moved, added or cut off at the end do not
+verify, even if whoever did it wrote all hashes anew. What cannot be told is a whole chain, with its head and
+what counts it, put back to what it was earlier.
 
 Invariants: whoever appends locks the head first, so that several processes may append to one chain at once; a
 head that was not sealed by us is never sealed again, so that going on with a chain hides nothing.
@@ -16,13 +16,14 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, Row, Table, bindparam, func, select, update
+from sqlalchemy import ColumnElement, Connection, Row, Table, func, select
 
 from coworkai.common.control.database import Database
 
@@ -30,6 +31,7 @@ Key = tuple[str, ...]
 """Of a chain: the values of its head's primary key, in its order."""
 NO_HASH = bytes(32)
 _ROWS_AT_ONCE = 2_000
+_HEADS_AT_ONCE = 500
 
 
 class Fault(StrEnum):
@@ -79,36 +81,50 @@ class Chains:
         self._heads = heads
         self._fields = tuple(fields)
         self._names = tuple(column.name for column in heads.primary_key)
-        added = database.insert(heads)
-        self._extend = added.on_conflict_do_update(
-            index_elements=self._names, set_={"seq": heads.c.seq + added.excluded.seq}
-        ).returning(*(heads.c[name] for name in self._names), heads.c.seq, heads.c.hash, heads.c.seal)
-        self._seal_heads = (
-            update(heads)
-            .where(*(heads.c[name] == bindparam(f"of_{name}") for name in self._names))
-            .values(hash=bindparam("new_hash"), seal=bindparam("new_seal"))
+        key, mark = self._names, database.mark
+        # Written out, as this is on the way of every read: SQLAlchemy's statements cost five times as much.
+        self._head_marks = f"({', '.join([mark] * (len(key) + 3))})"
+        self._move = (
+            f"INSERT INTO {heads.name} ({', '.join(key)}, seq, hash, seal) VALUES {{}}"  # noqa: S608
+            f" ON CONFLICT ({', '.join(key)}) DO UPDATE SET seq = {heads.name}.seq + excluded.seq"
+            f" RETURNING {', '.join(key)}, seq, hash, seal"
         )
+        self._seal_heads = (
+            f"UPDATE {heads.name} SET hash = {mark}, seal = {mark}"  # noqa: S608
+            f" WHERE {' AND '.join(f'{name} = {mark}' for name in key)}"
+        )
+        columns = (*key, "seq", *self._fields, "previous_hash", "hash")
+        self._add = (
+            f"INSERT INTO {rows.name} ({', '.join(columns)})"  # noqa: S608
+            f" VALUES ({', '.join([mark] * len(columns))})"
+        )
+        self._binders = [database.binder(rows.c[name]) for name in self._fields]
 
     def append(self, connection: Connection, added: Mapping[Key, Sequence[Mapping[str, Any]]]) -> list[Key]:
         """Add rows, given by their fields, at the ends of their chains; the keys of chains that are new."""
         ends = self._move_heads(connection, {key: len(rows) for key, rows in added.items()})
+        # A read of many workers is one row in many chains.
+        bodies: dict[int, tuple[bytes, tuple[Any, ...]]] = {}
         written, sealed = [], []
         for key, end in ends.items():
-            named = dict(zip(self._names, key, strict=True))
             digest = end.digest
             for seq, row in enumerate(added[key], start=end.seq - len(added[key]) + 1):
+                body = bodies.get(id(row))
+                if body is None:
+                    body = bodies[id(row)] = self._encoded(row), self._bound(row)
                 previous = digest
-                digest = self._hash(previous, key, seq, row)
-                written.append({**named, "seq": seq, **row, "previous_hash": previous, "hash": digest})
+                digest = _hash(previous, key, seq, body[0])
+                written.append((*key, seq, *body[1], previous, digest))
             sealed.append(self._sealed(key, end, digest))
-        connection.execute(self._rows.insert(), written)
-        connection.execute(self._seal_heads, sealed)
+        connection.exec_driver_sql(self._add, written)
+        connection.exec_driver_sql(self._seal_heads, sealed)
         return [key for key, end in ends.items() if end.seq == len(added[key])]
 
     def count(self, connection: Connection, added: Mapping[Key, int]) -> None:
         """Raise heads that have no rows and only count."""
         ends = self._move_heads(connection, added)
-        connection.execute(self._seal_heads, [self._sealed(key, end, NO_HASH) for key, end in ends.items()])
+        sealed = [self._sealed(key, end, NO_HASH) for key, end in ends.items()]
+        connection.exec_driver_sql(self._seal_heads, sealed)
 
     def counted(self, connection: Connection, key: Key) -> int | None:
         """What a head that only counts has come to, 0 without one; None when its seal is not ours."""
@@ -135,7 +151,7 @@ class Chains:
                 return head.seq, Broken(key, seq + 1, Fault.MISSING)
             if row.previous_hash != digest:
                 return head.seq, Broken(key, row.seq, Fault.MOVED)
-            seq, digest = row.seq, self._hash(digest, key, row.seq, row._mapping)
+            seq, digest = row.seq, _hash(digest, key, row.seq, self._encoded(row._mapping))
             if row.hash != digest:
                 return head.seq, Broken(key, seq, Fault.CHANGED)
         if seq != head.seq or digest != head.hash:
@@ -153,26 +169,26 @@ class Chains:
     def _move_heads(self, connection: Connection, counts: Mapping[Key, int]) -> dict[Key, _End]:
         """Lock the heads and move them on; where each is then, and the hash of its last row so far."""
         # In one order everywhere, so that two who lock several heads never wait for each other.
-        moved = [
-            {**dict(zip(self._names, key, strict=True)), "seq": counts[key], "hash": NO_HASH, "seal": b""}
-            for key in sorted(counts)
-        ]
+        moved = [(*key, counts[key], NO_HASH, b"") for key in sorted(counts)]
         ends = {}
-        for row in connection.execute(self._extend, moved):
-            key = tuple(row[: len(self._names)])
-            before = row.seq - counts[key]
-            is_ours = before == 0 or self._is_sealed(key, before, row.hash, row.seal)
-            ends[key] = _End(row.seq, row.hash, is_ours)
+        for start in range(0, len(moved), _HEADS_AT_ONCE):
+            heads = moved[start : start + _HEADS_AT_ONCE]
+            statement = self._move.format(", ".join([self._head_marks] * len(heads)))
+            values = tuple(itertools.chain.from_iterable(heads))
+            for *names, seq, digest, seal in connection.exec_driver_sql(statement, values):
+                key = tuple(names)
+                before = seq - counts[key]
+                ends[key] = _End(seq, digest, before == 0 or self._is_sealed(key, before, digest, seal))
         return ends
 
-    def _hash(self, previous: bytes, key: Key, seq: int, row: Mapping[Any, Any]) -> bytes:
-        values = (*key, seq, *(row[name] for name in self._fields))
-        return hashlib.sha256(previous + msgspec.json.encode(values, order="sorted")).digest()
+    def _encoded(self, row: Mapping[Any, Any]) -> bytes:
+        return msgspec.json.encode([row[name] for name in self._fields], order="sorted")
 
-    def _sealed(self, key: Key, end: _End, digest: bytes) -> dict[str, object]:
-        named = {f"of_{name}": value for name, value in zip(self._names, key, strict=True)}
-        seal = self._seal(key, end.seq, digest) if end.is_ours else b""
-        return {**named, "new_hash": digest, "new_seal": seal}
+    def _bound(self, row: Mapping[str, Any]) -> tuple[Any, ...]:
+        return tuple(bind(row[name]) for name, bind in zip(self._fields, self._binders, strict=True))
+
+    def _sealed(self, key: Key, end: _End, digest: bytes) -> tuple[object, ...]:
+        return (digest, self._seal(key, end.seq, digest) if end.is_ours else b"", *key)
 
     def _is_sealed(self, key: Key, seq: int, digest: bytes, seal: bytes) -> bool:
         return hmac.compare_digest(seal, self._seal(key, seq, digest))
@@ -183,3 +199,7 @@ class Chains:
 
     def _of(self, table: Table, key: Key) -> list[ColumnElement[bool]]:
         return [table.c[name] == value for name, value in zip(self._names, key, strict=True)]
+
+
+def _hash(previous: bytes, key: Key, seq: int, encoded: bytes) -> bytes:
+    return hashlib.sha256(previous + msgspec.json.encode((*key, seq)) + encoded).digest()

@@ -7,10 +7,10 @@ where it begins, so writers wait for their turn instead of failing.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import tenacity
 from sqlalchemy import (
@@ -51,13 +51,15 @@ _alembic_version = Table(
 class Database:
     """The store at `url` (`sqlite:///path` or `postgresql://…`). Safe to share between threads.
 
-    `insert` builds the dialect's INSERT, which knows ON CONFLICT. Raises SettingsError for a store of another
-    kind.
+    `insert` builds the dialect's INSERT, which knows ON CONFLICT; `mark` is a parameter's place in SQL that
+    is written out. Raises SettingsError for a store of another kind.
     """
 
     def __init__(self, url: str) -> None:
         self._engine = _engine(url)
-        self.insert = sqlite.insert if self._engine.dialect.name == "sqlite" else postgresql.insert
+        is_sqlite = self._engine.dialect.name == "sqlite"
+        self.insert = sqlite.insert if is_sqlite else postgresql.insert
+        self.mark = "?" if is_sqlite else "%s"
 
     def migrate(self, revision: str | None = None) -> None:
         """Bring the store to this release's revision, or up or down to a given one.
@@ -90,6 +92,11 @@ class Database:
         """The revision the store is at; None for one of before there were migrations, and for a new one."""
         with self.read() as connection:
             return _revision(connection)
+
+    def binder(self, column: Column[Any]) -> Callable[[Any], Any]:
+        """What makes the driver's value of a value of the column, for SQL that is written out."""
+        dialect = self._engine.dialect
+        return column.type.dialect_impl(dialect).bind_processor(dialect) or (lambda value: value)
 
     def close(self) -> None:
         """Give its connections back."""
