@@ -133,6 +133,36 @@ def test_an_ingest_key_is_made_and_revoked(tmp_path: Path) -> None:
     assert fails("key", "revoke", key, "--data", tmp_path).code == "not_found"
 
 
+def test_a_partners_key_is_made_listed_rotated_and_revoked(tmp_path: Path) -> None:
+    run("tenant", "set", "acme", "--data", tmp_path)
+    made = json.loads(run("keys", "create", "acme", "--name", "bi", "--data", tmp_path, "--json"))
+    assert made["key"].startswith(made["prefix"])
+    assert (made["reach"], made["state"], made["worker_ids"]) == ("aggregate", "live", None)
+    assert all(scope.endswith(":read") for scope in made["scopes"])
+
+    next_one = run("keys", "rotate", made["prefix"], "--overlap-hours", "0", "--data", tmp_path).strip()
+    assert next_one.startswith("cwk_live_")
+    assert next_one != made["key"]
+    assert "revoked" in run("keys", "revoke", next_one, "--data", tmp_path)
+    listed = json.loads(run("keys", "list", "acme", "--data", tmp_path, "--json"))
+    assert [(each["state"], each["replaces"]) for each in listed] == [
+        ("expired", None),
+        ("revoked", made["id"]),
+    ]
+    assert made["key"] not in run("keys", "list", "--data", tmp_path)
+
+
+def test_a_key_can_be_limited_to_workers_under_the_names_they_were_sent_with(tmp_path: Path) -> None:
+    run("tenant", "set", "acme", "--data", tmp_path)
+    limited = ("--reach", "individual", "--worker", "ana", "--client", "--expires-in-days", "7")
+    made = json.loads(run("keys", "create", "acme", *limited, "--data", tmp_path, "--json"))
+    token = json.loads(run("keys", "worker-token", "acme", "ana", "--data", tmp_path, "--json"))
+    assert made["worker_ids"] == [token["worker_id"]]
+    assert (made["kind"], token["expires_in"]) == ("oauth_client", 3600)
+    same = run("keys", "worker-token", "acme", token["worker_id"], "--data", tmp_path, "--json")
+    assert json.loads(same)["worker_id"] == token["worker_id"]
+
+
 def test_an_empty_lake_has_no_tables(tmp_path: Path) -> None:
     run("tenant", "set", "acme", "--data", tmp_path)
     assert json.loads(run("tables", "--data", tmp_path, "--json")) == []
@@ -206,6 +236,11 @@ FAILING: dict[str, tuple[str, ...]] = {
     "tenant set": ("acme", "--time-zone", "Atlantis", "--data", "empty"),
     "tenant writer": ("acme", "--data", "empty"),
     "key create": ("acme", "--data", "empty"),
+    "keys create": ("acme", "--data", "empty"),
+    "keys list": ("--data", "nowhere"),
+    "keys revoke": ("key_none", "--data", "empty"),
+    "keys rotate": ("key_none", "--data", "empty"),
+    "keys worker-token": ("acme", "ana", "--data", "empty"),
     "dead-letters list": ("--data", "nowhere"),
     "dead-letters replay": ("--data", "nowhere"),
 }

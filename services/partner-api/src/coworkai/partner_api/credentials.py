@@ -130,6 +130,13 @@ def id_of_key(key: str) -> str | None:
     return KEY_ID_PREFIX + body[len(KEY_PREFIX) : len(KEY_PREFIX) + ID_CHARS]
 
 
+def id_named(text: str) -> str:
+    """The credential id that is named by itself, by the key, or by the beginning of the key."""
+    if not text.startswith(KEY_PREFIX):
+        return text
+    return KEY_ID_PREFIX + text[len(KEY_PREFIX) : len(KEY_PREFIX) + ID_CHARS]
+
+
 class Credentials:
     """The credentials of the store. Safe to share between threads; every method raises StorageUnavailable."""
 

@@ -31,6 +31,8 @@ from coworkai.partner_api.problems import Code, Refused
 from coworkai.partner_api.secrets import Secrets
 
 ALGORITHM = "ES256"
+AUDIENCE = "coworkai-partner-api"
+WORKERS_ISSUER = "coworkai"
 TOKEN_TYPE = "at+jwt"  # noqa: S105 - a media type, no secret
 MAX_TOKEN_BYTES = 4_096
 MAX_WORKER_TOKEN = timedelta(hours=24)
@@ -76,7 +78,11 @@ class Claims:
 
 
 class Tokens:
-    """Signs and verifies the tokens of one issuer, which is also their audience."""
+    """Signs and verifies the tokens of one installation.
+
+    Clients' tokens are of `issuer`, the address that clients know the API by; workers' are of none of its
+    addresses, so that a command makes them as the service does. One key signs both, for one audience.
+    """
 
     def __init__(self, secrets: Secrets, issuer: str, clock: Clock = utc_now) -> None:
         self._issuer = issuer
@@ -97,7 +103,7 @@ class Tokens:
     ) -> Token:
         """An access token of an OAuth client."""
         claims = {"sub": client_id, "client_id": client_id, "scope": " ".join(sorted(scopes))}
-        return self._signed(tenant_id, claims, lifetime)
+        return self._signed(self._issuer, tenant_id, claims, lifetime)
 
     def for_worker(
         self, worker_id: str, tenant_id: str, lifetime: timedelta, *, made_by: str | None
@@ -105,10 +111,10 @@ class Tokens:
         """A worker's own token. Raises Terminal for a lifetime that is none or over a day."""
         if not timedelta(0) < lifetime <= MAX_WORKER_TOKEN:
             raise Terminal("a worker's token is good for at most 24 hours")
-        claims = {"sub": worker_id, "worker": True, "scope": " ".join(sorted(WORKER_SCOPES))}
+        claims = {"sub": worker_id, "scope": " ".join(sorted(WORKER_SCOPES))}
         if made_by is not None:
             claims["client_id"] = made_by
-        return self._signed(tenant_id, claims, lifetime)
+        return self._signed(WORKERS_ISSUER, tenant_id, claims, lifetime)
 
     def verify(self, token: str) -> Claims:
         """What the token says. Raises Refused (401) for one that is forged, foreign, or not valid now."""
@@ -124,8 +130,8 @@ class Tokens:
                 token,
                 self._public,
                 algorithms=[ALGORITHM],
-                audience=self._issuer,
-                issuer=self._issuer,
+                audience=AUDIENCE,
+                issuer=[self._issuer, WORKERS_ISSUER],
                 options={
                     "require": list(_REQUIRED),
                     "verify_exp": False,
@@ -135,7 +141,7 @@ class Tokens:
             )
             expires_at = datetime.fromtimestamp(int(claims["exp"]), UTC)
             issued_at = datetime.fromtimestamp(int(claims["iat"]), UTC)
-            is_worker = claims.get("worker") is True
+            is_worker = claims["iss"] == WORKERS_ISSUER
             made_by = claims.get("client_id")
             scopes = frozenset(Scope(scope) for scope in str(claims.get("scope", "")).split())
         except (jwt.PyJWTError, ValueError, TypeError, OverflowError, RecursionError):
@@ -155,13 +161,13 @@ class Tokens:
             expires_at,
         )
 
-    def _signed(self, tenant_id: str, claims: Mapping[str, Any], lifetime: timedelta) -> Token:
+    def _signed(self, issuer: str, tenant_id: str, claims: Mapping[str, Any], lifetime: timedelta) -> Token:
         now = self._clock()
         token_id = f"tok_{random.token_hex(12)}"
         payload = {
             **claims,
-            "iss": self._issuer,
-            "aud": self._issuer,
+            "iss": issuer,
+            "aud": AUDIENCE,
             "tenant_id": tenant_id,
             "iat": int(now.timestamp()),
             "exp": int((now + lifetime).timestamp()),

@@ -1,0 +1,301 @@
+"""Commands about who may use the partner API: API keys, OAuth clients, workers' own tokens."""
+
+from __future__ import annotations
+
+import getpass
+import re
+import shlex
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from coworkai.common.clock import utc_now
+from coworkai.common.control import Database
+from coworkai.common.errors import NotFound
+from coworkai.common.settings import load
+from coworkai.local.commands.options import (
+    DEFAULT_DATA,
+    Data,
+    Json,
+    TenantArgument,
+    err,
+    out,
+    print_json,
+    settings_of,
+    tenant_id,
+)
+from coworkai.local.identities import known_tenant, stored_user_id
+from coworkai.partner_api.credentials import Credential, Credentials, Grant, id_named
+from coworkai.partner_api.principal import PrincipalKind, Reach, Scope
+from coworkai.partner_api.secrets import Secrets
+from coworkai.partner_api.settings import PartnerApiSettings
+from coworkai.partner_api.tokens import Tokens
+
+app = typer.Typer(no_args_is_help=True, help="Keys, OAuth clients and worker tokens for the partner API.")
+
+READ_SCOPES = frozenset(scope for scope in Scope if scope.value.endswith(":read"))
+_STORED = re.compile(r"user_[0-9a-f]{24}")
+"""A worker's id as it is stored of tenants whose identities are tokens."""
+_SCOPES = ", ".join(scope.value for scope in Scope)
+
+CredentialArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="ID", help="Id of a key or client, or a key, or its beginning as listed.", show_default=False
+    ),
+]
+ExpiresInDays = Annotated[
+    int | None,
+    typer.Option(min=1, help="Days until it expires; it does not by default.", show_default=False),
+]
+
+
+@app.command("create")
+def create(
+    tenant: TenantArgument,
+    *,
+    name: Annotated[str, typer.Option(help="What it is for, as access logs show it.")] = "partner",
+    reach: Annotated[
+        Reach,
+        typer.Option(help="aggregate: the published lattice only; individual: the rows of people, too."),
+    ] = Reach.AGGREGATE,
+    scope: Annotated[
+        list[Scope] | None,
+        typer.Option(
+            metavar="SCOPE",
+            help=f"What it may do; may be given several times. All that read by default. One of: {_SCOPES}.",
+            show_default=False,
+        ),
+    ] = None,
+    all_scopes: Annotated[bool, typer.Option("--all-scopes", help="Everything, writing too.")] = False,
+    worker: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="USER",
+            help="Limit it to this worker's rows; may be given several times.",
+            show_default=False,
+        ),
+    ] = None,
+    client: Annotated[
+        bool, typer.Option("--client", help="Make an OAuth client (id and secret) instead of an API key.")
+    ] = False,
+    expires_in_days: ExpiresInDays = None,
+    data: Data = DEFAULT_DATA,
+    json: Json = False,
+) -> None:
+    """Make an API key (or, with --client, an OAuth client) of a tenant. Its secret is shown this once.
+
+    Without --reach individual it sees no person's rows, only what is published of groups.
+
+    Example: coworkai keys create acme --name dashboard --reach individual --scope briefs:read
+    """
+    with _desk(data) as desk:
+        known_tenant(desk.settings, tenant)
+        workers = frozenset(desk.worker_id(tenant, each) for each in worker) if worker else None
+        scopes = frozenset(Scope) if all_scopes else frozenset(scope or READ_SCOPES)
+        make = desk.credentials.create_client if client else desk.credentials.create_key
+        issued = make(
+            tenant, name, Grant(scopes, reach, workers), actor=_actor(), expires_at=_in_days(expires_in_days)
+        )
+    _print_issued(issued.credential, issued.secret, json=json)
+
+
+@app.command("list")
+def list_keys(
+    tenant: Annotated[
+        str | None,
+        typer.Argument(metavar="[TENANT]", help="Tenant; all by default.", show_default=False),
+    ] = None,
+    data: Data = DEFAULT_DATA,
+    json: Json = False,
+) -> None:
+    """List keys and clients: what they may, when they were last used, whether they still hold.
+
+    Example: coworkai keys list acme
+    """
+    with _desk(data) as desk:
+        found = desk.credentials.listed(None if tenant is None else tenant_id(tenant))
+    now = utc_now()
+    if json:
+        print_json([_described(each, now) for each in found])
+        return
+    table = Table("id", "tenant", "name", "reach", "scopes", "state", "expires", "last used", box=None)
+    for each in found:
+        table.add_row(
+            each.shown,
+            each.tenant_id,
+            each.name,
+            each.reach.value + ("" if each.worker_ids is None else f", {len(each.worker_ids)} workers"),
+            _scopes(each),
+            each.state(now),
+            _time(each.expires_at),
+            _time(each.last_used_at),
+        )
+    out.print(table)
+
+
+@app.command("rotate")
+def rotate(
+    credential: CredentialArgument,
+    *,
+    overlap_hours: Annotated[
+        float, typer.Option(min=0, max=720, help="Hours that the old one is good for beside the new one.")
+    ] = 24,
+    expires_in_days: ExpiresInDays = None,
+    data: Data = DEFAULT_DATA,
+    json: Json = False,
+) -> None:
+    """Make a successor with the same rights. Both work for a while, so that nothing stops meanwhile.
+
+    Example: coworkai keys rotate key_7GkQ2m0ZpT4x --overlap-hours 48
+    """
+    with _desk(data) as desk:
+        issued = desk.credentials.rotate(
+            desk.named(credential),
+            actor=_actor(),
+            overlap=timedelta(hours=overlap_hours),
+            expires_at=_in_days(expires_in_days),
+        )
+    _print_issued(issued.credential, issued.secret, json=json)
+
+
+@app.command("revoke")
+def revoke(credential: CredentialArgument, data: Data = DEFAULT_DATA, json: Json = False) -> None:
+    """End a key or client, and the tokens made with it. A running API refuses it within two seconds.
+
+    Example: coworkai keys revoke key_7GkQ2m0ZpT4x
+    """
+    with _desk(data) as desk:
+        revoked = desk.credentials.revoke(desk.named(credential), actor=_actor())
+    if json:
+        print_json(_described(revoked, utc_now()))
+        return
+    out.print(f"revoked {revoked.shown}")
+
+
+@app.command("worker-token")
+def worker_token(
+    tenant: TenantArgument,
+    user: Annotated[
+        str,
+        typer.Argument(metavar="USER", help="The worker, as sent or as stored.", show_default=False),
+    ],
+    *,
+    hours: Annotated[float, typer.Option(min=0.02, max=24, help="Hours that it is good for.")] = 1,
+    data: Data = DEFAULT_DATA,
+    json: Json = False,
+) -> None:
+    """Make a token by which a worker reads their own rows, reports and briefs, and who else read them.
+
+    Example: coworkai keys worker-token acme ana
+    """
+    with _desk(data) as desk:
+        worker_id = desk.worker_id(tenant, user)
+        token = desk.tokens.for_worker(worker_id, tenant, timedelta(hours=hours), made_by=None)
+        desk.credentials.audit(
+            tenant,
+            actor=_actor(),
+            action="worker_token.issued",
+            target=token.token_id,
+            detail={"worker_id": worker_id, "expires_in_s": token.expires_in_s},
+        )
+    if json:
+        print_json({"worker_id": worker_id, "access_token": token.text, "expires_in": token.expires_in_s})
+        return
+    out.print(token.text, soft_wrap=True)
+
+
+@dataclass(frozen=True, slots=True)
+class _Desk:
+    """What these commands work with."""
+
+    settings: PartnerApiSettings
+    credentials: Credentials
+    tokens: Tokens
+
+    def worker_id(self, tenant: str, user: str) -> str:
+        """The worker's id in the API, given so or as it was sent. Raises NotFound for no such tenant."""
+        stored = stored_user_id(self.settings, tenant, user)
+        return user if _STORED.fullmatch(user) else stored
+
+    def named(self, text: str) -> str:
+        """The credential id that the text names. Raises NotFound."""
+        credential_id = id_named(text)
+        if not self.credentials.find([credential_id]):
+            data = shlex.quote(str(self.settings.data_dir))
+            raise NotFound(
+                f"no key or client {credential_id}", remedy=f"coworkai keys list --data {data} shows them"
+            )
+        return credential_id
+
+
+@contextmanager
+def _desk(data: Path) -> Iterator[_Desk]:
+    settings_of(data)
+    settings = load(PartnerApiSettings, data_dir=data)
+    secrets = Secrets(settings.master_key_bytes())
+    database = Database(settings.control_url)
+    try:
+        database.migrate()
+        yield _Desk(settings, Credentials(database, secrets), Tokens(secrets, settings.public_url))
+    finally:
+        database.close()
+
+
+def _actor() -> str:
+    return f"command:{getpass.getuser()}"
+
+
+def _in_days(days: int | None) -> datetime | None:
+    return None if days is None else utc_now() + timedelta(days=days)
+
+
+def _print_issued(made: Credential, secret: str, *, json: bool) -> None:
+    if json:
+        name = "key" if made.kind is PrincipalKind.API_KEY else "client_secret"
+        print_json({**_described(made, utc_now()), name: secret})
+        return
+    err.print(
+        f"{made.name}: {made.reach.value} reach, {_scopes(made)}; it is shown this once", soft_wrap=True
+    )
+    if made.kind is PrincipalKind.OAUTH_CLIENT:
+        out.print(f"client_id      {made.credential_id}", soft_wrap=True)
+        out.print(f"client_secret  {secret}", soft_wrap=True)
+    else:
+        out.print(secret, soft_wrap=True)
+
+
+def _described(row: Credential, now: datetime) -> dict[str, object]:
+    return {
+        "id": row.credential_id,
+        "kind": row.kind.value,
+        "prefix": row.shown,
+        "tenant_id": row.tenant_id,
+        "name": row.name,
+        "reach": row.reach.value,
+        "scopes": sorted(row.scopes),
+        "worker_ids": None if row.worker_ids is None else sorted(row.worker_ids),
+        "state": row.state(now),
+        "created_at": row.created_at,
+        "created_by": row.created_by,
+        "expires_at": row.expires_at,
+        "revoked_at": row.revoked_at,
+        "replaces": row.replaces,
+        "last_used_at": row.last_used_at,
+    }
+
+
+def _scopes(row: Credential) -> str:
+    if row.scopes == frozenset(Scope):
+        return "all scopes"
+    return "all that read" if row.scopes == READ_SCOPES else " ".join(sorted(row.scopes))
+
+
+def _time(at: datetime | None) -> str:
+    return "" if at is None else f"{at:%Y-%m-%d %H:%M}"
