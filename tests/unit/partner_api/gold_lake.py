@@ -8,9 +8,11 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import polars as pl
+from tests.unit.partner_api.conftest import Api
 
 from coworkai.common.artifacts import ArtifactStore
 from coworkai.common.control import Stage
+from coworkai.common.control.access_log import AccessEntry
 from coworkai.common.lake import Lake, tidy_log
 from coworkai.common.outputs import TABLES, ComputedDay, Facts, Outputs, Run
 from coworkai.common.tables import GOLD_KPI_DAILY, GOLD_WORKBLOCKS, Table
@@ -118,6 +120,23 @@ class GoldLake:
         tidy_log(self.lake.open(table, tenant_id), table)
         for gone in range(version + 1):
             (self.root / table.path(tenant_id) / "_delta_log" / f"{gone:020}.json").unlink()
+
+    @staticmethod
+    def forget_snapshots(api: Api) -> None:
+        """Let the application look at what is published now, as it does by itself within a second."""
+        for snapshot in list(api.services.gold._tenants.values()):
+            snapshot.looked_at = float("-inf")
+        api.services.gold._past.clear()
+
+    @staticmethod
+    def forget_days(api: Api) -> None:
+        """Let the application have nothing in memory."""
+        api.services.hot._days.clear()
+
+    @staticmethod
+    def reads_of(api: Api, worker_id: str, tenant_id: str = "acme") -> list[AccessEntry]:
+        """The worker's access log, oldest first."""
+        return api.services.access_log.page(tenant_id, worker_id)[::-1]
 
     @staticmethod
     def _of(tenant_id: str, table: Table, frames: Mapping[str, pl.DataFrame]) -> pl.DataFrame:

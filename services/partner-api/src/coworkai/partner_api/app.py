@@ -23,12 +23,13 @@ from coworkai.partner_api.problems import (
     answer,
     code_of_status,
 )
-from coworkai.partner_api.routes import me, oauth, problems, worker_tokens
+from coworkai.partner_api.routes import lists, me, oauth, problems, worker_tokens
 from coworkai.partner_api.services import Services
 from coworkai.partner_api.settings import PartnerApiSettings
 from coworkai.partner_api.sharing import routes as sharing
 
 ROUTERS = (
+    lists.router,
     me.router,
     oauth.router,
     problems.router,

@@ -59,6 +59,15 @@ class VersionExpired(Terminal):
     status = 410
 
 
+@dataclass(frozen=True, slots=True)
+class Partition:
+    """What a published version has of a date. Files never change: the same ones hold the same rows."""
+
+    rows: int
+    size_bytes: int
+    files: frozenset[str]
+
+
 @dataclass(frozen=True)
 class Snapshot:
     """A tenant's published tables at one data version. Safe to share between threads.
@@ -74,6 +83,7 @@ class Snapshot:
     stages: Mapping[Stage, Published]
     versions: Mapping[str, int]
     _deltas: dict[str, DeltaTable] = field(default_factory=dict, repr=False)
+    _partitions: dict[str, Mapping[date, Partition]] = field(default_factory=dict, repr=False)
     _opening: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     @property
@@ -98,6 +108,21 @@ class Snapshot:
                     self.lake, table, self.tenant_id, self.versions[table.id], self.data_version
                 )
             return self._deltas[table.id]
+
+    def partitions(self, table: Table) -> Mapping[date, Partition]:
+        """The dates that have rows, in order; none where nothing is published. From the log, once a snapshot.
+
+        Raises VersionExpired, StorageUnavailable.
+        """
+        found = self._partitions.get(table.id)
+        if found is None:
+            found = _partitions(self.delta(table), table) if table.id in self.versions else {}
+            self._partitions[table.id] = found
+        return found
+
+    def known_partitions(self, table: Table) -> Mapping[date, Partition] | None:
+        """`partitions`, where they have been asked for before; None otherwise."""
+        return self._partitions.get(table.id) if table.id in self.versions else {}
 
     def scan(self, table: Table, dates: Collection[date] | None = None) -> pl.LazyFrame:
         """Rows of the table as published, of these partitions only; none where nothing is published.
@@ -128,17 +153,24 @@ class Snapshot:
     def at(self, data_version: int, stages: Mapping[Stage, Published]) -> Snapshot:
         """The tenant at another data version; tables of the same version stay open."""
         versions = _vector(stages, data_version)
-        kept = {
-            table_id: delta
-            for table_id, delta in self._deltas.copy().items()
-            if versions.get(table_id) == self.versions[table_id]
-        }
-        return Snapshot(self.lake, self.store, self.tenant_id, data_version, stages, versions, kept)
+        same = {table_id for table_id, version in versions.items() if self.versions.get(table_id) == version}
+        return Snapshot(
+            self.lake,
+            self.store,
+            self.tenant_id,
+            data_version,
+            stages,
+            versions,
+            {table_id: delta for table_id, delta in self._deltas.copy().items() if table_id in same},
+            {table_id: dates for table_id, dates in self._partitions.copy().items() if table_id in same},
+        )
 
     def open_like(self, other: Snapshot) -> None:
         """Open what is open in `other`, so that nobody waits for it later. Raises as `delta`."""
         for table_id in other._deltas.copy().keys() & self.versions.keys():
             self.delta(TABLES[table_id])
+        for table_id in other._partitions.copy():
+            self.partitions(TABLES[table_id])
 
 
 class Gold:
@@ -359,6 +391,21 @@ def _open_at(lake: Lake, table: Table, tenant_id: str, version: int, data_versio
         if lake.exists(table, tenant_id) and lake.open(table, tenant_id).version() >= version:
             raise _expired(data_version) from None
         raise
+
+
+def _partitions(delta: DeltaTable, table: Table) -> dict[date, Partition]:
+    adds = pl.DataFrame(delta.get_add_actions(flatten=True))
+    if adds.is_empty():
+        return {}
+    by_date = (
+        adds.group_by(pl.col(f"partition.{table.partition_by[0]}").alias("date"))
+        .agg(pl.col("num_records").sum(), pl.col("size_bytes").sum(), pl.col("path"))
+        .sort("date")
+    )
+    return {
+        day: Partition(rows, size_bytes, frozenset(paths))
+        for day, rows, size_bytes, paths in by_date.iter_rows()
+    }
 
 
 def _expired(data_version: int) -> VersionExpired:

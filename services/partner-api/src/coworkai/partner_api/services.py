@@ -21,9 +21,13 @@ from coworkai.common.observability import get_logger
 from coworkai.partner_api.authentication import Authenticator
 from coworkai.partner_api.credentials import Credentials
 from coworkai.partner_api.gold import Gold
+from coworkai.partner_api.hot import HotDays
 from coworkai.partner_api.idempotency import Idempotency, IdempotencyKeys
+from coworkai.partner_api.pages import Cursors
 from coworkai.partner_api.rate_limit import RateLimit
+from coworkai.partner_api.reads import Reads
 from coworkai.partner_api.secrets import Purpose, Secrets
+from coworkai.partner_api.selection import Rows
 from coworkai.partner_api.settings import PartnerApiSettings
 from coworkai.partner_api.sharing.answers import Sharing
 from coworkai.partner_api.sharing.files import SharedTables
@@ -50,7 +54,14 @@ class Services:
         self.control = Control(self.database, clock)
         self.lake = Lake(settings.lake_uri, settings.storage_options)
         self.store = ArtifactStore.from_settings(settings)
-        self.gold = Gold(self.lake, self.store)
+        self.hot = HotDays(settings.hot_bytes)
+        self.gold = Gold(self.lake, self.store, warm=self.hot.follow)
+        self.reads = Reads(
+            self.gold,
+            Rows(self.hot),
+            Cursors(self.secrets),
+            max_bulk_rows=settings.max_bulk_rows,
+        )
         self.credentials = Credentials(self.database, self.secrets, clock)
         self.tokens = Tokens(self.secrets, settings.public_url, clock)
         self.authenticator = Authenticator(

@@ -51,6 +51,15 @@ class PartnerApiSettings(CommonSettings):
         description="seconds that the address of a shared or exported file works; clients ask for it once",
     )
 
+    hot_bytes: int = Field(
+        default=268_435_456, ge=1, description="memory for days of Gold that are ready to be answered from"
+    )
+    max_bulk_rows: int = Field(
+        default=250_000,
+        ge=1,
+        description="most rows of one answer that is no JSON page; exports have no such limit",
+    )
+
     @model_validator(mode="after")
     def _cloud_has_a_public_url(self) -> Self:
         if self.mode is Mode.CLOUD and "public_url" not in self.model_fields_set:

@@ -1,0 +1,223 @@
+"""How a read is answered, whatever it is of: the gate, the snapshot, the ETag, the rows, the access log.
+
+    caller ─▶ query ─▶ snapshot ─▶ ETag ─ as the client's ─▶ 304
+                                     └──▶ rows ─▶ access log of everybody in them ─▶ answer
+
+Invariants: nothing leaves before it is in the access log; an answer is of one data version, and says which.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from datetime import date
+from functools import lru_cache
+from typing import Any
+
+import msgspec
+import polars as pl
+from fastapi import APIRouter, Request
+from fastapi.routing import APIRoute
+from starlette.responses import Response
+
+from coworkai.partner_api.etags import etag, is_current, not_modified
+from coworkai.partner_api.formats import Format, encode
+from coworkai.partner_api.gold import Gold, Snapshot, VersionExpired, VersionNotFound
+from coworkai.partner_api.guard import Access, Caller, caller_of, guarded
+from coworkai.partner_api.pages import Cursors, Query, parse
+from coworkai.partner_api.problems import Code, Refused
+from coworkai.partner_api.resources import Resource
+from coworkai.partner_api.selection import Page, Rows, Selection, select
+
+BULK_AT_ONCE = 2
+"""Whole ranges that are put together at one time, over all callers."""
+_VARY = "Accept, Authorization"
+_KEPT_QUERIES = 4096
+_encoder = msgspec.json.Encoder()
+
+
+class Reads:
+    """Answers lists."""
+
+    def __init__(self, gold: Gold, rows: Rows, cursors: Cursors, *, max_bulk_rows: int) -> None:
+        self._gold = gold
+        self._rows = rows
+        self._cursors = cursors
+        self._max_bulk_rows = max_bulk_rows
+        self._bulk = asyncio.Semaphore(BULK_AT_ONCE)
+
+    async def list(self, resource: Resource, request: Request, caller: Caller) -> Response:
+        """The answer to a list. Raises Refused, VersionNotFound, VersionExpired, StorageUnavailable."""
+        headers = request.headers
+        query = parsed(resource, request.scope["query_string"], headers.get("accept"))
+        mine = caller.limited_to(None)
+        bound = (caller.tenant_id, repr(mine))
+        begin = None
+        if query.cursor is None:
+            snapshot = self._gold.newest(caller.tenant_id) if query.as_of is None else None
+            if snapshot is None:
+                snapshot = await self._gold.snapshot(caller.tenant_id, query.as_of)
+        else:
+            data_version, begin = self._cursors.read(query.cursor, bound, query)
+            snapshot = await self._pinned(caller.tenant_id, data_version)
+        tag = etag((snapshot.versions.get(resource.table.id),), query.digest, mine)
+        answered = {"etag": tag, "x-data-version": str(snapshot.data_version), "vary": _VARY}
+        if is_current(headers.get("if-none-match"), tag):
+            return not_modified(answered)
+        worker_ids = caller.limited_to(query.worker_ids)
+        try:
+            selection = await self._select(resource, query, snapshot, worker_ids)
+            if selection.span is not None:
+                answered["x-date-range"] = f"{selection.span.start}/{selection.span.end}"
+            if query.form is not Format.JSON:
+                return await self._whole(selection, caller, answered)
+            page = self._rows.page(selection, begin, may_read=False)
+            if page is None:
+                page = await self._gold.in_thread(lambda: self._rows.page(selection, begin, may_read=True))
+                assert page is not None
+        except VersionExpired:
+            if query.cursor is None:
+                raise
+            raise _cursor_expired() from None
+        await record(caller, resource, page.rows, selection.span)
+        cursor = None
+        if page.following is not None:
+            cursor = self._cursors.make(bound, query, snapshot.data_version, page.following)
+        return Response(_list(selection, page, cursor), headers=answered, media_type="application/json")
+
+    async def _select(
+        self,
+        resource: Resource,
+        query: Query,
+        snapshot: Snapshot,
+        worker_ids: Sequence[str] | None,
+    ) -> Selection:
+        earlier = None
+        if query.since is not None:
+            earlier = await self._gold.snapshot(snapshot.tenant_id, query.since)
+            if earlier.data_version > snapshot.data_version:
+                raise VersionNotFound("since_version is later than the version that is read")
+        if snapshot.known_partitions(resource.table) is not None and (
+            earlier is None or earlier.known_partitions(resource.table) is not None
+        ):
+            return select(snapshot, earlier, resource, query, worker_ids)
+        return await self._gold.in_thread(lambda: select(snapshot, earlier, resource, query, worker_ids))
+
+    async def _whole(self, selection: Selection, caller: Caller, headers: dict[str, str]) -> Response:
+        query = selection.query
+
+        def made() -> tuple[pl.DataFrame, bytes]:
+            rows = self._rows.whole(selection, self._max_bulk_rows)
+            return rows, encode(_chosen(rows, query), query.form)
+
+        async with self._bulk:
+            rows, body = await self._gold.in_thread(made)
+        await record(caller, selection.resource, rows, selection.span)
+        if selection.changed is not None:
+            headers["x-changed-dates"] = ",".join(day.isoformat() for day in selection.changed)
+        name = f"{selection.resource.path.replace('/', '-')}.{query.form.extension}"
+        headers["content-disposition"] = f'attachment; filename="{name}"'
+        return Response(body, headers=headers, media_type=query.form.media_type)
+
+    async def _pinned(self, tenant_id: str, data_version: int) -> Snapshot:
+        try:
+            return await self._gold.snapshot(tenant_id, data_version)
+        except (VersionExpired, VersionNotFound):
+            raise _cursor_expired() from None
+
+
+async def record(
+    caller: Caller, resource: Resource, rows: pl.DataFrame, span: tuple[date, date] | None
+) -> None:
+    """Write the read down for everybody whose rows these are. Raises StorageUnavailable, Overloaded."""
+    if not resource.has_workers:
+        return
+    workers = set(resource.workers_of(rows)) - {None}
+    start, end = (None, None) if span is None else span
+    await caller.record(f"list_{operation_of(resource)}", workers, start, end, rows.height)
+
+
+def operation_of(resource: Resource) -> str:
+    """The name of a resource in operation ids."""
+    return resource.path.replace("-", "_").replace("/", "_")
+
+
+@lru_cache(_KEPT_QUERIES)
+def parsed(resource: Resource, query_string: bytes, accept: str | None) -> Query:
+    """`parse`, remembered: clients ask the same again and again. Raises as it does."""
+    return parse(resource, query_string, accept)
+
+
+def _list(selection: Selection, page: Page, cursor: str | None) -> bytes:
+    rows = _chosen(page.rows, selection.query).to_dicts()
+    body: dict[str, object] = {"data": rows, "has_more": cursor is not None, "next_cursor": cursor}
+    if selection.changed is not None:
+        body["changed_dates"] = selection.changed
+    return _encoder.encode(body)
+
+
+def _chosen(rows: pl.DataFrame, query: Query) -> pl.DataFrame:
+    return rows if query.fields is None else rows.select(query.fields)
+
+
+def _cursor_expired() -> Refused:
+    return Refused(
+        Code.CURSOR_EXPIRED,
+        "the data version that the cursor was made at has been cleaned up",
+        remedy="start again without a cursor",
+    )
+
+
+# ------------------------------------------------------------------------------------------ routes
+Answers = Callable[[Request, Caller], Awaitable[Response]]
+
+
+class ReadRoute(APIRoute):
+    """A route whose endpoint gets request and caller and answers itself; what it declares is the document.
+
+    The gate is the same as every route's (`caller_of`); what is left out is the framework's reading and
+    checking of parameters one by one, which costs more than a read does.
+    """
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        answers: Answers = self.endpoint.answers  # type: ignore[attr-defined]
+        access: Access = self.endpoint.access  # type: ignore[attr-defined]
+
+        async def handle(request: Request) -> Response:
+            caller = caller_of(request.scope, access, request.app.state.services.access_log)
+            return await answers(request, caller)
+
+        return handle
+
+
+def add_read(
+    router: APIRouter,
+    path: str,
+    answers: Answers,
+    access: Access,
+    *,
+    operation_id: str,
+    summary: str,
+    description: str,
+    parameters: Sequence[Mapping[str, object]],
+    responses: dict[int | str, dict[str, Any]],
+) -> None:
+    """Add a GET route that `answers` answers."""
+
+    async def endpoint() -> None:
+        """Documents the route; `ReadRoute` answers it."""
+
+    endpoint.answers = answers  # type: ignore[attr-defined]
+    endpoint.access = access  # type: ignore[attr-defined]
+    router.add_api_route(
+        path,
+        endpoint,
+        methods=["GET"],
+        operation_id=operation_id,
+        summary=summary,
+        description=description,
+        dependencies=[guarded(access)],
+        openapi_extra={"parameters": list(parameters)},
+        responses=responses,
+        route_class_override=ReadRoute,
+    )
