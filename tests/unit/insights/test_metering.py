@@ -59,12 +59,15 @@ class NamedModel:
     name: str = "m"
     provider: Provider = Provider.GEMINI
     max_output_tokens: int = 1_000
+    counted: int | ModelError = 777
 
     async def draft(self, prompt: Prompt[A], again: Again = ...) -> Completion[A]:  # type: ignore[assignment]
         raise AssertionError
 
     async def count_tokens(self, text: str) -> int | None:
-        raise AssertionError
+        if isinstance(self.counted, ModelError):
+            raise self.counted
+        return self.counted
 
     async def aclose(self) -> None:
         return
@@ -127,6 +130,21 @@ class Bench:
                 results += await asyncio.gather(
                     metered(model or NamedModel(), PROMPT, do), return_exceptions=True
                 )
+            await meter.aclose()
+            return results
+
+        return asyncio.run(run())
+
+    def count(self, *models: Model, policy: InsightPolicy = POLICY) -> list[int | BaseException | None]:
+        """What counting the tokens of a text came to, by each of the models, one after the other."""
+
+        async def run() -> list[int | BaseException | None]:
+            admission = Admission(InProcessLimiter(self.total, burst=None), max_wait_s=0.05)
+            meter = Meter(admission, self.control, self.prices, clock=lambda: NOW)
+            metered = meter.of("acme", policy, "b" * 32)
+            results: list[int | BaseException | None] = []
+            for model in models:
+                results += await asyncio.gather(metered.count(model, SECRET), return_exceptions=True)
             await meter.aclose()
             return results
 
@@ -344,6 +362,45 @@ def test_calls_that_are_over_are_published_once(bench: Bench, tmp_path: Path) ->
     published = scan(lake.open(OPS_LLM_CALLS, "acme"), OPS_LLM_CALLS).collect().sort("call_id")
     assert published.height == 3
     assert published.join(frame_of(rows), on="call_id", how="semi").equals(frame_of(rows))
+
+
+def test_tokens_that_a_provider_counts_are_a_call_without_tokens_or_cost(bench: Bench) -> None:
+    assert bench.count(NamedModel()) == [777]
+    row = bench.row()
+    assert (row.purpose, row.provider, row.model, row.brief_id) == ("count", "gemini", "m", "b" * 32)
+    assert (row.outcome, row.attempts, row.prompt_version) == (Outcome.ANSWERED, 1, None)
+    assert (row.input_tokens, row.output_tokens, row.cost_usd) == (0, 0, 0)
+    assert bench.spend == Spend(0, 0)
+    assert SECRET not in row.json()
+
+
+def test_a_provider_that_counts_nothing_is_not_asked(bench: Bench) -> None:
+    models = [NamedModel(provider=provider) for provider in (Provider.OPENAI, Provider.ENDPOINT)]
+    assert bench.count(*models) == [None, None]
+    assert bench.rows() == []
+
+
+def test_counting_is_a_request_of_the_limits(bench: Bench) -> None:
+    bench.total = Limits(1, 10_000)
+    counted, refused = bench.count(NamedModel(), NamedModel())
+    assert counted == 777
+    assert isinstance(refused, NotAdmitted)
+    assert sorted(row.outcome for row in bench.rows()) == [Outcome.ANSWERED, Outcome.NOT_ADMITTED]
+
+
+def test_counting_goes_on_where_the_budget_is_used_up_as_it_takes_none(bench: Bench) -> None:
+    bench.call(answered())
+    policy = replace(POLICY, daily_budget_tokens=150, daily_budget_usd=0.0004)
+    assert bench.count(NamedModel(), policy=policy) == [777]
+    assert bench.spend == Spend(150, 400)
+
+
+def test_counting_that_fails_has_a_row_that_says_how(bench: Bench) -> None:
+    error = Unavailable("down")
+    assert bench.count(NamedModel(counted=error)) == [error]
+    row = bench.row()
+    assert (row.purpose, row.outcome, row.error_type) == ("count", Outcome.UNAVAILABLE, "Unavailable")
+    assert bench.spend == Spend(0, 0)
 
 
 @pytest.fixture

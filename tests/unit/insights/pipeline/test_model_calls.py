@@ -16,8 +16,19 @@ from coworkai.common.control import Stage
 from coworkai.common.events import Source
 from coworkai.common.insight_policy import InsightPolicy, Writer
 from coworkai.common.lake import scan
-from coworkai.common.tables import GOLD_BRIEFS, OPS_LLM_CALLS
-from coworkai.insights.llm import A, Again, Completion, Model, ModelSettings, Prompt, Provider, Refused, Usage
+from coworkai.common.tables import GOLD_BRIEFS, GOLD_TOKEN_CONTEXTS, OPS_LLM_CALLS
+from coworkai.insights.llm import (
+    A,
+    Again,
+    Completion,
+    Model,
+    ModelSettings,
+    Prompt,
+    Provider,
+    Refused,
+    Unavailable,
+    Usage,
+)
 from coworkai.insights.metering import Meter
 from coworkai.insights.settings import InsightsSettings
 from coworkai.insights.writing import ModelWriting
@@ -33,6 +44,7 @@ class Refusing:
     provider: Provider = Provider.OPENAI
     max_output_tokens: int = 100
     asked: int = 0
+    counted: int | None = 777
     is_closed: bool = field(default=False)
 
     async def draft(self, prompt: Prompt[A], again: Again = ...) -> Completion[A]:  # type: ignore[assignment]
@@ -42,7 +54,9 @@ class Refusing:
         raise error
 
     async def count_tokens(self, text: str) -> int | None:
-        return None
+        if self.counted is None:
+            raise Unavailable("down")
+        return self.counted
 
     async def aclose(self) -> None:
         self.is_closed = True
@@ -93,6 +107,18 @@ def test_every_call_of_a_run_has_a_row_that_names_its_brief(ready: Desk, writing
     assert sorted(rows["brief_id"]) == sorted(briefs["brief_id"])
     assert set(briefs["fallback_reason"]) == {"refused"}
     assert ready.place.control.unpublished_calls(TENANT) == {}
+
+
+@pytest.mark.parametrize(("counted", "outcome"), [(777, "answered"), (None, "unavailable")])
+def test_the_count_of_a_context_by_its_provider_is_a_call_of_its_brief(
+    ready: Desk, writing: ModelWriting, model: Refusing, counted: int | None, outcome: str
+) -> None:
+    model.provider, model.counted = Provider.GEMINI, counted
+    ready.pipeline(writing=writing).run(TENANT)
+    rows = calls(ready).filter(purpose="count")
+    assert rows["outcome"].to_list() == [outcome] * 2
+    assert sorted(rows["brief_id"]) == sorted(ready.read(GOLD_BRIEFS)["brief_id"])
+    assert ready.read(GOLD_TOKEN_CONTEXTS)["provider_tokens"].to_list() == [counted] * 2
 
 
 def test_a_repeated_run_makes_no_further_calls(ready: Desk, writing: ModelWriting, model: Refusing) -> None:

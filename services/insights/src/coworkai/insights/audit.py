@@ -50,7 +50,7 @@ class LlmCall(msgspec.Struct, frozen=True, kw_only=True):
     purpose: str
     provider: str
     model: str
-    prompt_version: str
+    prompt_version: str | None
     brief_id: str | None
     input_tokens: int | None = None
     output_tokens: int | None = None

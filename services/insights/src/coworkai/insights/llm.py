@@ -44,6 +44,10 @@ class Provider(StrEnum):
     OPENAI = "openai"
 
 
+COUNTS_TOKENS = frozenset({Provider.GEMINI})
+"""Providers that can be asked how many tokens a text has."""
+
+
 class AnswerFormat(StrEnum):
     """What an OpenAI-compatible server can be held to; the prompt asks for JSON of the schema in any case."""
 
@@ -102,6 +106,8 @@ class Purpose(StrEnum):
 
     BRIEF = "brief"
     REPAIR = "repair"
+    COUNT = "count"
+    """Tokens of a text are counted; nothing is written, and it costs nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,7 +269,8 @@ class Model(Protocol):
         ...
 
     async def count_tokens(self, text: str) -> int | None:
-        """Tokens of a text as the provider counts them; None where it does not. Raises ModelError."""
+        """Tokens of a text as the provider counts them; None where it does not, as all but `COUNTS_TOKENS`.
+        Raises ModelError."""
         ...
 
     async def aclose(self) -> None: ...

@@ -15,8 +15,8 @@ Spans follow OpenTelemetry's conventions for generative AI and hold no content; 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -32,6 +32,7 @@ from coworkai.common.observability import get_logger, meter, tracer
 from coworkai.insights.audit import LlmCall, Outcome
 from coworkai.insights.limiter import Admission, InProcessLimiter, Limiter, Limits, Reservation
 from coworkai.insights.llm import (
+    COUNTS_TOKENS,
     A,
     Again,
     BudgetSpent,
@@ -41,12 +42,12 @@ from coworkai.insights.llm import (
     NotAdmitted,
     Prompt,
     Provider,
+    Purpose,
     Rejected,
     Usage,
 )
 from coworkai.insights.prices import Prices
 from coworkai.insights.settings import InsightsSettings
-from coworkai.insights.write import Metered
 
 log = get_logger(__name__)
 
@@ -57,6 +58,7 @@ _PROVIDER_NAMES = {
     Provider.OPENAI: "openai",
 }
 _NOTHING = Spend(0, 0)
+_NO_USAGE = Usage(attempts=0)
 _REPLIED = frozenset({Outcome.ANSWERED, Outcome.REFUSED, Outcome.TRUNCATED, Outcome.MALFORMED})
 """Something came back, and took tokens whether or not the provider says how many."""
 
@@ -71,19 +73,21 @@ class _Call:
 
     call_id: str
     called_at: datetime
-    purpose: str
-    prompt_version: str
+    purpose: Purpose
+    prompt_version: str | None
     model: Model
     input_estimate: int
+    output_estimate: int
     reserved: Spend = _NOTHING
     reservation: Reservation | None = None
     attempts: int = 0
     waited_s: float = 0
     began_s: float | None = None
+    usage: Usage = _NO_USAGE
 
-    @property
-    def output_estimate(self) -> int:
-        return self.model.max_output_tokens
+    def runs_s(self) -> float:
+        """Seconds since it was let through; 0 where it was not."""
+        return 0 if self.began_s is None else asyncio.get_running_loop().time() - self.began_s
 
 
 class Meter:
@@ -129,16 +133,18 @@ class Meter:
         admission = Admission(limiter, max_wait_s=settings.model_wait_s)
         return cls(admission, control, Prices.load(settings.model_prices), share=settings.own_share)
 
-    def of(self, tenant_id: str, policy: InsightPolicy, brief_id: str | None = None) -> Metered:
+    def of(self, tenant_id: str, policy: InsightPolicy, brief_id: str | None = None) -> MeteredCalls:
         """What the tenant's calls, of that brief where one is given, go through."""
-        return _MeteredCalls(self, tenant_id, policy, brief_id)
+        return MeteredCalls(self, tenant_id, policy, brief_id)
 
     async def aclose(self) -> None:
         await self.admission.aclose()
 
 
 @dataclass(frozen=True)
-class _MeteredCalls:
+class MeteredCalls:
+    """A tenant's way to models: `Metered` for drafts, and `count`."""
+
     meter: Meter
     tenant_id: str
     policy: InsightPolicy
@@ -156,25 +162,45 @@ class _MeteredCalls:
     async def __call__(
         self, model: Model, prompt: Prompt[A], do: Callable[[Again], Awaitable[Completion[A]]], /
     ) -> Completion[A]:
-        call = _Call(
-            uuid4().hex,
-            self.meter.clock(),
-            prompt.purpose.value,
-            prompt.version,
-            model,
-            prompt.estimated_tokens(),
-        )
-        try:
-            await self._let_through(call)
-            call.began_s = asyncio.get_running_loop().time()
+        tokens = prompt.estimated_tokens(), model.max_output_tokens
+        call = self._call(prompt.purpose, prompt.version, model, tokens)
+        async with self._recorded(call):
             with _span(model):
                 completion = await do(partial(self._again, call))
                 _describe(completion)
+            call.usage = completion.usage
+        return completion
+
+    async def count(self, model: Model, text: str) -> int | None:
+        """Tokens of a text as the model's provider counts them, None where it does not.
+
+        A request as any other, of no tokens and at no cost. Raises ModelError, NotAdmitted, BudgetSpent (more
+        than the day's budget was taken).
+        """
+        if model.provider not in COUNTS_TOKENS:
+            return None
+        call = self._call(Purpose.COUNT, None, model, (0, 0))
+        async with self._recorded(call):
+            with _span(model, Purpose.COUNT):
+                counted = await model.count_tokens(text)
+            call.usage = Usage(1, call.runs_s(), 0, 0)
+        return counted
+
+    def _call(self, purpose: Purpose, version: str | None, model: Model, tokens: tuple[int, int]) -> _Call:
+        """A call that is about to be made, with its estimate of input and output."""
+        return _Call(uuid4().hex, self.meter.clock(), purpose, version, model, *tokens)
+
+    @asynccontextmanager
+    async def _recorded(self, call: _Call) -> AsyncIterator[None]:
+        """Lets the call through, and keeps what came of it: `call.usage`, or an error."""
+        try:
+            await self._let_through(call)
+            call.began_s = asyncio.get_running_loop().time()
+            yield
         except BaseException as error:
             await self._over(call, _outcome(error), _usage(call, error), error)
             raise
-        await self._over(call, Outcome.ANSWERED, completion.usage)
-        return completion
+        await self._over(call, Outcome.ANSWERED, call.usage)
 
     async def _let_through(self, call: _Call) -> None:
         """Raises Rejected, BudgetSpent, LimitWaitExceeded."""
@@ -248,7 +274,7 @@ class _MeteredCalls:
             date=call.called_at.date(),
             call_id=call.call_id,
             called_at=call.called_at,
-            purpose=call.purpose,
+            purpose=call.purpose.value,
             provider=call.model.provider.value,
             model=call.model.name,
             prompt_version=call.prompt_version,
@@ -298,27 +324,29 @@ def _outcome(error: BaseException) -> Outcome:
 
 def _usage(call: _Call, error: BaseException) -> Usage:
     """What a call that ended so took: as its error says, where an attempt was made."""
-    if isinstance(error, ModelError) and call.attempts:
+    if isinstance(error, ModelError) and call.attempts and call.purpose is not Purpose.COUNT:
         return error.usage
-    began_s = call.began_s
-    latency_s = 0 if began_s is None else asyncio.get_running_loop().time() - began_s
-    return Usage(attempts=call.attempts, latency_s=latency_s)
+    return Usage(attempts=call.attempts, latency_s=call.runs_s())
 
 
 # ------------------------------------------------------------------------------------------- spans
 
 
 @contextmanager
-def _span(model: Model) -> Iterator[None]:
+def _span(model: Model, purpose: Purpose = Purpose.BRIEF) -> Iterator[None]:
+    operation = "count_tokens" if purpose is Purpose.COUNT else "chat"
     attributes: dict[str, str | int] = {
-        "gen_ai.operation.name": "chat",
+        "gen_ai.operation.name": operation,
         "gen_ai.provider.name": _PROVIDER_NAMES[model.provider],
         "gen_ai.request.model": model.name,
-        "gen_ai.request.max_tokens": model.max_output_tokens,
-        "gen_ai.output.type": "json",
     }
+    if purpose is not Purpose.COUNT:
+        attributes |= {
+            "gen_ai.request.max_tokens": model.max_output_tokens,
+            "gen_ai.output.type": "json",
+        }
     with tracer().start_as_current_span(
-        f"chat {model.name}",
+        f"{operation} {model.name}",
         kind=SpanKind.CLIENT,
         attributes=attributes,
         # Both would put an exception's message into the span.

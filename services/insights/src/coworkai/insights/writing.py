@@ -14,13 +14,13 @@ from typing import Any, Protocol, TypeVar
 
 from coworkai.common.insight_policy import InsightPolicy, Writer
 from coworkai.common.observability import get_logger
-from coworkai.insights.llm import Model, ModelError, ModelSettings, Provider
+from coworkai.insights.llm import BudgetSpent, Model, ModelError, ModelSettings, NotAdmitted, Provider
 from coworkai.insights.making import Work
-from coworkai.insights.metering import Meter
+from coworkai.insights.metering import Meter, MeteredCalls
 from coworkai.insights.models import open_model
 from coworkai.insights.offer import offered
 from coworkai.insights.settings import InsightsSettings
-from coworkai.insights.write import Metered, Written, write_brief
+from coworkai.insights.write import Written, write_brief
 
 log = get_logger(__name__)
 T = TypeVar("T")
@@ -96,7 +96,9 @@ class ModelWriting:
                 raise result
         return [result for result in results if isinstance(result, ModelBrief | Exception)]
 
-    async def _write(self, work: Work, model: Model, call: Metered, slots: asyncio.Semaphore) -> ModelBrief:
+    async def _write(
+        self, work: Work, model: Model, call: MeteredCalls, slots: asyncio.Semaphore
+    ) -> ModelBrief:
         context = work.context.markdown if work.context is not None else ""
         async with slots:
             written = await write_brief(
@@ -107,13 +109,13 @@ class ModelWriting:
                 model=model,
                 call=call,
             )
-            return ModelBrief(written, await self._count(model, context))
+            return ModelBrief(written, await self._count(model, context, call))
 
     @staticmethod
-    async def _count(model: Model, context: str) -> int | None:
+    async def _count(model: Model, context: str, call: MeteredCalls) -> int | None:
         try:
-            return await model.count_tokens(context)
-        except ModelError as error:
+            return await call.count(model, context)
+        except (ModelError, NotAdmitted, BudgetSpent) as error:
             log.warning("context not counted by its provider", error=error)
             return None
 
