@@ -23,6 +23,7 @@ from tests.unit.insights.books import (
     empty_day,
     every_book,
     fact,
+    fact_of,
     goal,
     kpi,
     manifests_only_day,
@@ -202,6 +203,19 @@ def test_more_goals_than_a_sentence_names_are_said_to_be_more() -> None:
     assert step == "Still open, among others: “Goal 1”, “Goal 2”, “Goal 3” and “Goal 4”."
 
 
+def test_all_blockers_of_a_day_are_told() -> None:
+    chats = [message(n, f"13:0{n}", f"step {n} is stuck", is_blocker=True) for n in (1, 2)]
+    said = section(book_of([kpi("active_s", 3_600.0), *chats]), "blockers")
+    assert [text.split("“")[1] for text in said] == ["step 1 is stuck”", "step 2 is stuck”"]
+
+
+def test_less_focused_work_than_usual_asks_for_the_usual_also_where_it_is_the_headline() -> None:
+    book = book_of([kpi("focus_s", 3_600.0), baseline("focus_s", 3_600.0, 9_000.0, -4.0)])
+    assert "1 h 30 min below your usual" in render(composed(book).headline, book)
+    (step,) = section(book, "next_steps")
+    assert "your usual 2 h 30 min of focused work" in step
+
+
 def test_a_blocker_is_quoted_with_its_time() -> None:
     (said,) = section(chat_only_day(), "blockers")
     assert "09:09" in said
@@ -216,7 +230,8 @@ def test_what_blocks_for_the_third_day_asks_for_help() -> None:
     assert "on Mon 26 Oct" in said
     assert section(book_of([active, *chats[:2]]), "next_steps") == []
     (step,) = section(book_of([active, *chats]), "next_steps")
-    assert step.endswith("ask for help.")
+    assert "ChatGPT" in step
+    assert "sk for help" in step
 
 
 def test_missing_manifests_are_told_as_gaps_and_only_where_it_is_known() -> None:
@@ -284,15 +299,8 @@ def test_much_time_for_messages_is_advised_on_once_in_five_working_days() -> Non
 
 
 def _messages_on(day: date) -> FactBook:
-    values = {"active_s": 20_000.0}
-    facts = [fact(FactKind.KPI, name, on=day, value=value) for name, value in values.items()]
-    for rank, (name, seconds) in enumerate((("code", 9_000.0), ("slack", 5_000.0)), start=1):
-        share = seconds / values["active_s"]
-        facts.append(
-            fact(
-                FactKind.USAGE, "app", rank, on=day, name=name, duration_s=seconds, day_share=share, rank=rank
-            )
-        )
+    facts = [_kpi_on(day, "active_s", MUCH["active_s"])]
+    facts += [_usage_on(day, rank, name) for rank, name in enumerate(("code", "slack"), start=1)]
     return replace(book_of(facts), primary=day, start=day - timedelta(days=6))
 
 
@@ -303,6 +311,67 @@ def test_a_brief_is_grounded_and_says_nothing_twice(name: str) -> None:
     draft = compose_team(book) if name == "team_week" else composed(book)
     assert_never_repeats(draft, book)
     assert_grounded(draft, book)
+
+
+@pytest.mark.parametrize("day", [date(2026, 10, 26) + timedelta(days=n) for n in range(5)])
+def test_whatever_turn_the_wording_is_at_the_brief_is_grounded(day: date) -> None:
+    book = book_of_much(day)
+    draft = composed(book)
+    assert_grounded(draft, book)
+    assert_never_repeats(draft, book)
+    assert len(draft.next_steps) == 4
+    assert len(draft.momentum) == 4
+    assert len(draft.blockers) == 2
+
+
+def book_of_much(day: date) -> FactBook:
+    """A day with everything that several wordings are for, after a week with half of it."""
+    before, earlier = day - timedelta(days=1), day - timedelta(days=2)
+    facts = [_kpi_on(day, name, value) for name, value in MUCH.items()]
+    facts += [_kpi_on(before, name, value * 1.6) for name, value in MUCH.items() if name == "focus_s"]
+    facts += [_usage_on(day, rank, name) for rank, name in enumerate(("code", "slack"), start=1)]
+    facts += [span_on(on, "13:40", "14:50") for on in (day, before)]
+    facts += [
+        message(n, "13:05", f"step {n} is stuck", is_blocker=True, on=on)
+        for on in (day, before, earlier)
+        for n in ((1, 2) if on == day else (1,))
+    ]
+    for n, status in enumerate((Status.OPEN, Status.DONE), start=1):
+        facts += [goal(n, f"Goal {n}", status, on=day), goal(n, f"Goal {n}", Status.OPEN, on=before)]
+    facts += [goal(3, "Goal 3", Status.OPEN, on=day), goal(4, "Goal 4", Status.DONE, on=day)]
+    for on in (day, before):
+        facts += [_target_on(on, 1, "Calls", 3.0), _target_on(on, 2, "Pages", 12.0)]
+    facts.append(_target_on(day, 3, "Reviews", 4.0))
+    times = {"first_at": at("08:00", day), "last_at": at("19:00", day)}
+    facts.append(fact_of(FactKind.DAY, {"has_telemetry": True, **times}, on=day))
+    return replace(book_of(facts), primary=day, start=day - timedelta(days=6))
+
+
+MUCH = {
+    "active_s": 20_000.0,
+    "after_hours_s": 5_400.0,
+    "focus_blocks": 2.0,
+    "focus_s": 6_000.0,
+    "goals_declared": 4.0,
+    "goals_done": 2.0,
+}
+
+
+def _kpi_on(day: date, measure: str, value: float) -> Fact:
+    return fact(FactKind.KPI, measure, on=day, value=value)
+
+
+def _usage_on(day: date, rank: int, name: str) -> Fact:
+    share = 5_000.0 / MUCH["active_s"]
+    return fact(
+        FactKind.USAGE, "app", rank, on=day, name=name, duration_s=5_000.0, day_share=share, rank=rank
+    )
+
+
+def _target_on(day: date, n: int, name: str, actual: float) -> Fact:
+    status = Status.MET if actual >= 10 else Status.MISSED
+    values = {"target": 10.0, "actual": actual, "attainment": actual / 10}
+    return fact_of(FactKind.TARGET, {"name": name, "status": status.value, **values}, n, on=day)
 
 
 def assert_grounded(draft: Draft, book: FactBook) -> None:

@@ -17,7 +17,7 @@ from coworkai.common.published import published, read_published
 from coworkai.common.settings import CommonSettings
 from coworkai.common.tables import GOLD_ACCOUNTING, GOLD_BRIEFS, OPS_RUNS
 from coworkai.insights.app import build_pipeline
-from coworkai.insights.brief import Brief, Stated
+from coworkai.insights.brief import Brief, Stated, StatementKind
 from coworkai.insights.metering import Meter
 from coworkai.insights.settings import InsightsSettings
 from coworkai.insights.writing import ModelWriting
@@ -142,7 +142,8 @@ def show_brief(console: Console, brief: Brief) -> None:
         console.print()
         console.print(Text(heading, style="bold cyan"))
         for one in statements:
-            console.print(Padding(_said(one, numbers), (0, 0, 0, 2), expand=False))
+            indent = 4 if one.kind is StatementKind.RECOMMENDATION else 2
+            console.print(Padding(_said(one, numbers), (0, 0, 0, indent), expand=False))
     console.print()
     console.print(Text("Evidence", style="bold cyan"))
     for identifier, n in numbers.items():

@@ -84,6 +84,8 @@ def compose(book: FactBook, insights: Sequence[InsightRow]) -> Draft:
     headline = _headline(book, page)
     blocked = _rows(insights, StatementKind.BLOCKER)
     steps = [*_follow_ups(book), *_next_steps(book)]
+    if "focus" in page.topics:
+        steps += _back_to_usual(book)
     gaps = _rows(insights, StatementKind.DATA_QUALITY)
     return Draft(
         headline=headline,
@@ -136,11 +138,8 @@ def _taken(
 def _rows(insights: Sequence[InsightRow], kind: StatementKind) -> Iterator[_Point]:
     for row in insights:
         if row.statement.kind is kind:
-            yield _Point(row.said, "focus_longest" if row.type == "focus" else _topic(row))
-
-
-def _topic(row: InsightRow) -> str:
-    return _TOPIC_OF.get(row.type.partition(".")[2], row.family if row.family != "gap" else row.type)
+            topic = _TOPIC_OF.get(row.type.partition(".")[2], row.type)
+            yield _Point(row.said, "focus_longest" if row.type == "focus" else topic)
 
 
 # ------------------------------------------------------------------------------------------------ headline
@@ -202,7 +201,8 @@ def _of_the_day(book: FactBook) -> tuple[Phrase | None, set[str]]:
     for second in leads:
         if names_goals and second.score > _PLAIN_SCORE:
             continue
-        if second.topic != first.topic and second.tail is not None:
+        # Focused work and its longest stretch are one thing to lead with.
+        if second.topic.partition("_")[0] != first.topic.partition("_")[0] and second.tail is not None:
             said = first.lead + second.tail
             if fits(said):
                 return said, {first.topic, second.topic}
@@ -383,7 +383,7 @@ def _follow_ups(book: FactBook) -> Iterator[_Point]:
         words = pick(
             (
                 "look up what {} said before, or ask for help",
-                "the question to {} came up again: ask for help",
+                "ask for help with what you have asked {} before",
             ),
             fact,
         )
@@ -412,6 +412,24 @@ def _next_steps(book: FactBook) -> Iterator[_Point]:
         if fact["status"] == Status.MISSED and known(fact, "name", "actual", "target"):
             yield _Point(_after_a_miss(book, fact, place), f"target:{fact.fact_id}")
     yield from _unreported(book)
+
+
+def _back_to_usual(book: FactBook) -> Iterator[_Point]:
+    """What follows from less focused work than usual, where the headline told it."""
+    usual = book.baseline("focus_s")
+    if usual is not None and usual["direction"] == Status.BELOW and notability(usual):
+        yield _Point(_usual_focus(usual), "focus_step")
+
+
+def _usual_focus(usual: Fact) -> Phrase:
+    words = pick(
+        (
+            "keep time free for your usual {} of focused work",
+            "plan the next day for your usual {} of focused work",
+        ),
+        usual,
+    )
+    return phrase(words, (usual, "median"))
 
 
 def _take_up(goals: Sequence[Fact]) -> Phrase:
@@ -487,6 +505,10 @@ def _insights(book: FactBook, insights: Sequence[InsightRow], page: _Page) -> tu
     return tuple(pairs)
 
 
+def _topic(row: InsightRow) -> str:
+    return _TOPIC_OF.get(row.type.partition(".")[2], row.family)
+
+
 def _is_due(book: FactBook, topic: str) -> bool:
     return topic not in HABITS or turn(book.subject, topic, book.primary, WORKING_DAYS) == 0
 
@@ -501,16 +523,8 @@ def _advice(book: FactBook, row: InsightRow) -> Iterator[Phrase]:
 def _on_focus(book: FactBook, row: InsightRow) -> Iterator[Phrase]:
     """Less of it than usual, or than the day before."""
     usual = book.baseline(row.type.partition(".")[2])
-    if usual is not None:
-        words = pick(
-            (
-                "keep time free for your usual {} of focused work",
-                "plan the next day for your usual {} of focused work",
-            ),
-            usual,
-        )
-        if usual.measure == "focus_s":
-            yield phrase(words, (usual, "median"))
+    if usual is not None and usual.measure == "focus_s":
+        yield _usual_focus(usual)
     compared = max((fact.date for fact, _ in row.said.cited if fact.date < book.primary), default=None)
     for before in book.of(FactKind.FOCUS, compared) if compared is not None else ():
         words = "{} of focused work ran from {}: keep that time free of meetings"
@@ -589,7 +603,7 @@ def _on_messaging(book: FactBook, row: InsightRow) -> Iterator[Phrase]:
                     "read {} at set times, and close it in between",
                     "begin with your own work, and open {} after it",
                     "turn the notifications of {} off while you focus",
-                    "answer {} in a few rounds a day",
+                    "go through {} in a few rounds a day",
                 ),
                 fact,
             )

@@ -46,8 +46,8 @@ def phrase(words: str, *cited: Cited) -> Phrase:
 
 
 def statement(kind: StatementKind, said: Phrase) -> Statement:
-    """The phrase as a sentence: numbered places, a capital at the start, and a full stop at the end, but after
-    quoted text, which ends as it was typed."""
+    """The phrase as a sentence: numbered places, a capital at the start, and a full stop at the end, but not
+    after quoted text, which ends as it was typed."""
     first, *rest = said.words.split("{}")
     template = first[:1].upper() + first[1:]
     template += "".join(f"{{{number}}}{words}" for number, words in enumerate(rest))
