@@ -6,6 +6,7 @@ import pytest
 from tests.unit.common.test_access_log import LogContract
 from tests.unit.common.test_control import ControlContract
 from tests.unit.common.test_migrations import MigrationContract
+from tests.unit.common.test_purge import PurgeContract
 
 pytestmark = pytest.mark.integration
 
@@ -23,6 +24,12 @@ class TestMigrationsOnPostgres(MigrationContract):
 
 
 class TestLogsOnPostgres(LogContract):
+    @pytest.fixture
+    def url(self, postgres_url: str) -> str:
+        return postgres_url
+
+
+class TestPurgeOnPostgres(PurgeContract):
     @pytest.fixture
     def url(self, postgres_url: str) -> str:
         return postgres_url

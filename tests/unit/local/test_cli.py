@@ -8,11 +8,12 @@ from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
 from tests.factories import TENANT, at
 from tests.unit.runner.pipeline.lakes import DAY, Place, worked
 from typer.testing import CliRunner
 
-from coworkai.common.control import Control, Lane, Stage
+from coworkai.common.control import Control, Database, Lane, Stage
 from coworkai.common.errors import CoworkError
 from coworkai.common.events import Source
 from coworkai.local.cli import app, main
@@ -48,6 +49,35 @@ def commands() -> list[list[str]]:
 def test_every_commands_help_teaches_with_an_example_of_itself(command: list[str]) -> None:
     text = " ".join(run(*command, "--help").split())
     assert f"Example: coworkai {' '.join(command)}" in text
+
+
+def test_a_log_that_was_tampered_with_does_not_verify_and_says_where(tmp_path: Path) -> None:
+    run("tenant", "set", "acme", "--data", tmp_path)
+    run("keys", "create", "acme", "--name", "dashboard", "--data", tmp_path)
+    (event,) = json.loads(run("audit-log", "list", "--tenant", "acme", "--data", tmp_path, "--json"))
+    assert (event["seq"], event["action"]) == (1, "credential.created")
+    assert "credential.created" in run("audit-log", "list", "--tenant", "acme", "--data", tmp_path)
+    assert run("audit-log", "verify", "--tenant", "acme", "--data", tmp_path) == "intact: 1 event\n"
+    verify = ["access-log", "verify", "--tenant", "acme", "--data", str(tmp_path)]
+    assert run(*verify) == "intact: 0 reads of 0 workers\n"
+    database = Database(f"sqlite:///{tmp_path}/control.db")
+    with database.write() as connection:
+        connection.execute(text("UPDATE audit_log SET actor = 'somebody else'"))
+        values = "VALUES ('acme', 'ana', 3, x'00', x'00')"
+        connection.execute(text(f"INSERT INTO access_log_heads {values}"))
+    database.close()
+    assert RUNNER.invoke(app, verify).exit_code == 1
+    found = RUNNER.invoke(app, [*verify, "--json"])
+    assert found.exit_code == 1
+    assert json.loads(found.stdout) == {
+        "intact": False,
+        "entries": 3,
+        "broken": [{"worker_id": "ana", "seq": 0, "fault": "unsealed"}],
+    }
+    found = RUNNER.invoke(app, ["audit-log", "verify", "--tenant", "acme", "--data", str(tmp_path), "--json"])
+    assert found.exit_code == 1
+    assert json.loads(found.stdout)["broken"] == [{"worker_id": None, "seq": 1, "fault": "changed"}]
+    assert "no tenant" in fails("access-log", "verify", "--tenant", "globex", "--data", tmp_path).message
 
 
 def test_the_control_stores_schema_goes_down_and_up_and_its_history_says_where_it_is(tmp_path: Path) -> None:

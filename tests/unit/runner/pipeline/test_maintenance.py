@@ -9,7 +9,8 @@ from deltalake import write_deltalake
 from tests.factories import TENANT
 from tests.unit.runner.pipeline.lakes import DAY, NEXT, Place, listed, same, two_days, worked
 
-from coworkai.common.control import Lane, Stage
+from coworkai.common.control import Database, Lane, Stage
+from coworkai.common.control.schema import idempotency_keys
 from coworkai.common.events import Source
 from coworkai.common.lake import scan, stats
 from coworkai.common.tables import (
@@ -143,3 +144,23 @@ def quarantined(place: Place, expires_at: object) -> None:
         frame.to_arrow().cast(BRONZE_QUARANTINE.arrow_schema),
         mode="append",
     )
+
+
+def test_the_control_store_forgets_what_is_past_its_time(place: Place) -> None:
+    database = Database(f"sqlite:///{place.folder}/control.db")
+    with database.write() as connection:
+        connection.execute(
+            idempotency_keys.insert().values(
+                tenant_id=TENANT,
+                principal_id="key_1",
+                key="k",
+                method="POST",
+                path="/v1/exports",
+                request_digest=b"d",
+                created_at=place.clock() - timedelta(days=3),
+                expires_at=place.clock() - timedelta(days=2),
+            )
+        )
+    database.close()
+    expired = [{one.table: one.rows_expired for one in maintenance(place).run()} for _ in range(2)]
+    assert [each["control/idempotency_keys"] for each in expired] == [1, 0]

@@ -16,7 +16,7 @@ import typer
 
 from coworkai.common.errors import CoworkError
 from coworkai.common.observability import TextFormatter
-from coworkai.local.commands import briefs, control, convert, keys, lake, quarantine, run, tenants
+from coworkai.local.commands import briefs, control, convert, keys, lake, logs, quarantine, run, tenants
 from coworkai.local.commands.options import JSON_OPTION, err, print_json
 
 app = typer.Typer(
@@ -41,6 +41,8 @@ app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(tenants.tenant, name="tenant")
 app.add_typer(tenants.key, name="key")
 app.add_typer(keys.app, name="keys")
+app.add_typer(logs.access_log, name="access-log")
+app.add_typer(logs.audit_log, name="audit-log")
 app.add_typer(tenants.dead_letters, name="dead-letters")
 app.add_typer(control.app, name="control")
 

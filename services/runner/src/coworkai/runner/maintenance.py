@@ -1,4 +1,4 @@
-"""Maintenance of the lake: compaction, checkpoints, retention, vacuum.
+"""Maintenance of the lake: compaction, checkpoints, retention, vacuum; and what the control store forgets.
 
 Invariants:
 - Bronze is compacted beside appends; a tenant's tables under the lease of the lane that writes them, and the
@@ -56,7 +56,7 @@ class MaintenancePolicy:
 
 
 class TableReport(msgspec.Struct, frozen=True, kw_only=True):
-    """What maintenance did to a table. `tenant_id` is null for Bronze."""
+    """What maintenance did to a table. `tenant_id` is null for Bronze and the control store."""
 
     table: str
     tenant_id: str | None
@@ -86,7 +86,10 @@ class Maintenance:
         for tenant in self.control.tenants():
             for lane in Lane:
                 reports += self._tenant(tenant.tenant_id, lane)
-        return reports
+        purged = self.control.purge().items()
+        return reports + [
+            TableReport(table=f"control/{name}", tenant_id=None, rows_expired=rows) for name, rows in purged
+        ]
 
     # ------------------------------------------------------------------------------------------ bronze
     def _bronze(self, table: Table) -> TableReport:

@@ -32,6 +32,7 @@ from sqlalchemy import Connection, Row, and_, delete, select, update
 from coworkai.common.clock import Clock, utc_now
 from coworkai.common.control import schema
 from coworkai.common.control.database import Database
+from coworkai.common.control.purge import purge
 from coworkai.common.control.schema import EPOCH, KEY_ID_CHARS
 from coworkai.common.errors import Forbidden, LeaseLost, Terminal
 from coworkai.common.insight_policy import InsightPolicy, Writer
@@ -149,6 +150,10 @@ class Control:
     def ping(self) -> None:
         """Raises StorageUnavailable when the store does not answer."""
         self._database.ping()
+
+    def purge(self) -> dict[str, int]:
+        """Delete what is past its time; how many rows of each table."""
+        return purge(self._database, self._clock())
 
     # ---------------------------------------------------------------------------------------- tenants
     def tenant(self, tenant_id: str) -> Tenant | None:
