@@ -17,6 +17,7 @@ import stat
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
+from urllib.parse import quote
 
 from starlette.responses import FileResponse
 
@@ -67,13 +68,13 @@ class SignedUrls:
         folder = self._store.folder
         if folder is None or path.rpartition("/")[2] != file_name:
             raise _forbidden()
-        file = Path(os.path.realpath(folder / path))
+        try:
+            file = Path(os.path.realpath(folder / path))
+            found = file.stat()
+        except (OSError, ValueError):
+            raise Refused(Code.NOT_FOUND, "the file is gone") from None
         if not file.is_relative_to(os.path.realpath(folder)):
             raise _forbidden()
-        try:
-            found = file.stat()
-        except OSError:
-            raise Refused(Code.NOT_FOUND, "the file is gone") from None
         if not stat.S_ISREG(found.st_mode):
             raise Refused(Code.NOT_FOUND, "the file is gone")
         return FileResponse(
@@ -83,7 +84,7 @@ class SignedUrls:
     def _own(self, path: str, expires: str) -> str:
         token = base64.urlsafe_b64encode(path.encode()).decode().rstrip("=")
         signature = self._signature(token, expires)
-        file_name = path.rpartition("/")[2]
+        file_name = quote(path.rpartition("/")[2])
         return f"{self._public_url}{PREFIX}/{token}/{file_name}?sp=r&se={expires}&sig={signature}"
 
     def _signature(self, token: str, expires: str) -> str:

@@ -34,7 +34,7 @@ class PageTokens:
     def of(self, place: Place) -> str:
         """The token, safe in a URL as it is."""
         payload = msgspec.json.encode(place)
-        return base64.urlsafe_b64encode(self._tag(payload) + payload).decode().rstrip("=")
+        return _encoded(self._tag(payload) + payload)
 
     def place(self, token: str, *, purpose: str, tenant_id: str, asked: str) -> Place:
         """The place of a token made for this purpose, tenant and request. Raises ValueError otherwise."""
@@ -45,7 +45,7 @@ class PageTokens:
         except (UnicodeEncodeError, binascii.Error):
             raise ValueError("no token of ours") from None
         tag, payload = raw[:_TAG_BYTES], raw[_TAG_BYTES:]
-        if not hmac.compare_digest(tag, self._tag(payload)):
+        if not hmac.compare_digest(tag, self._tag(payload)) or token != _encoded(raw):
             raise ValueError("no token of ours")
         place = msgspec.json.decode(payload, type=Place)
         if (place.purpose, place.tenant_id, place.asked) != (purpose, tenant_id, asked):
@@ -54,3 +54,7 @@ class PageTokens:
 
     def _tag(self, payload: bytes) -> bytes:
         return self._secrets.mac(Purpose.CURSORS, b"delta-sharing", payload)[:_TAG_BYTES]
+
+
+def _encoded(raw: bytes) -> str:
+    return base64.urlsafe_b64encode(raw).decode().rstrip("=")
