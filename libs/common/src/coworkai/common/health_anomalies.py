@@ -10,12 +10,11 @@ Computed when the audit is read, so a day that arrives late changes no stored ro
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from datetime import date
 from types import MappingProxyType
 
 import polars as pl
-
-from coworkai.runner.silver.rules import AnomalyRules
 
 MEASURES: Mapping[str, float] = MappingProxyType(
     {
@@ -37,8 +36,27 @@ _MAD_TO_SIGMA = 1.4826
 _SERIES = ("tenant_id", "user_id", "source", "measure")
 
 
+@dataclass(frozen=True, slots=True)
+class AnomalyRules:
+    """Numbers of the flags that are computed when the audit is read."""
+
+    baseline_days: int = 28
+    """Calendar days before the day that its baseline is taken from."""
+    min_days: int = 7
+    """Fewer days than this with a row in the baseline flag nothing."""
+    threshold: float = 3.5
+    """A deviation beyond this many scaled MADs is an anomaly."""
+    relative_floor: float = 0.05
+    """The scale is at least this share of the median, so that a very regular worker is not flagged for
+    trifles.
+    """
+
+
+DEFAULT_RULES = AnomalyRules()
+
+
 def health_anomalies(
-    health: pl.DataFrame, days: Collection[date] | None = None, rules: AnomalyRules | None = None
+    health: pl.DataFrame, days: Collection[date] | None = None, rules: AnomalyRules = DEFAULT_RULES
 ) -> pl.DataFrame:
     """Every measure of every worker, source and day against its baseline.
 
@@ -50,7 +68,6 @@ def health_anomalies(
     greatest of the scaled MAD, a share of the median, and the measure's least scale. Rows of nobody are
     left out.
     """
-    rules = rules if rules is not None else AnomalyRules()
     series = _series(health)
     baselines = series.rolling("date", period=f"{rules.baseline_days}d", closed="left", group_by=_SERIES).agg(
         median_28d=pl.col("value").median(),

@@ -9,9 +9,8 @@ from typing import Any
 import polars as pl
 import pytest
 
+from coworkai.common.health_anomalies import DEFAULT_RULES, MEASURES, AnomalyRules, health_anomalies
 from coworkai.common.tables import SILVER_HEALTH
-from coworkai.runner.silver.anomalies import MEASURES, health_anomalies
-from coworkai.runner.silver.rules import AnomalyRules
 
 TODAY = date(2024, 2, 1)
 
@@ -37,7 +36,7 @@ def rows(values: Sequence[Mapping[str, Any]], last: date = TODAY, **fields: Any)
     ]
 
 
-def flags(*records: list[dict[str, Any]], rules: AnomalyRules | None = None) -> pl.DataFrame:
+def flags(*records: list[dict[str, Any]], rules: AnomalyRules = DEFAULT_RULES) -> pl.DataFrame:
     frame = pl.DataFrame([row for part in records for row in part], schema=SILVER_HEALTH.schema)
     return health_anomalies(frame, [TODAY], rules)
 
