@@ -187,6 +187,8 @@ class Credentials:
     ) -> Issued:
         """Make a successor with the same rights; the old one is good for `overlap` longer, at most.
 
+        Without `expires_at` it lives as long as the old one was to, from now.
+
         Raises NotFound for one that there is not, Terminal for one that is revoked or expired.
         """
         now = self._clock()
@@ -197,6 +199,8 @@ class Credentials:
                     f"{old.shown} is {old.state(now)}", remedy="make a new one: coworkai keys create …"
                 )
             grant = Grant(old.scopes, old.reach, old.worker_ids)
+            if expires_at is None and old.expires_at is not None:
+                expires_at = now + (old.expires_at - old.created_at)
             issued = self._create(
                 connection,
                 old.kind,

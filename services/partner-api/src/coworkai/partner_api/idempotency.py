@@ -55,10 +55,11 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """The right to handle a request, until `until`."""
+    """The right to handle a request, until `until`; its first attempt began at `created_at`."""
 
     request: Request
     operation_id: str
+    created_at: datetime
     until: datetime
 
 
@@ -126,7 +127,7 @@ class IdempotencyKeys:
                 .returning(table.c.created_at)
             ).first()
             if made is not None:
-                return Claim(request, self._operation_id(request, now), until)
+                return Claim(request, self._operation_id(request, now), now, until)
             row = connection.execute(select(table).where(is_mine).with_for_update()).one()
             if row.request_digest != request.digest:
                 raise Refused(
@@ -144,7 +145,7 @@ class IdempotencyKeys:
                     headers={"retry-after": RETRY_AFTER_S},
                 )
             connection.execute(update(table).where(is_mine).values(expires_at=until))
-            return Claim(request, self._operation_id(request, row.created_at), until)
+            return Claim(request, self._operation_id(request, row.created_at), row.created_at, until)
 
     def keep(self, claim: Claim, answer: Kept) -> None:
         """Keep the answer for later attempts. Does nothing when the claim was lost."""
@@ -158,7 +159,7 @@ class IdempotencyKeys:
                     status=answer.status,
                     headers=headers,
                     body=body,
-                    expires_at=table.c.created_at + self._kept_for,
+                    expires_at=claim.created_at + self._kept_for,
                 )
             )
 

@@ -52,7 +52,7 @@ CredentialArgument = Annotated[
 ]
 ExpiresInDays = Annotated[
     int | None,
-    typer.Option(min=1, help="Days until it expires; it does not by default.", show_default=False),
+    typer.Option(min=1, help="Days until it expires.", show_default=False),
 ]
 
 
@@ -152,6 +152,8 @@ def rotate(
     json: Json = False,
 ) -> None:
     """Make a successor with the same rights. Both work for a while, so that nothing stops meanwhile.
+
+    A key that expires has a successor that lives as long from now, unless --expires-in-days says otherwise.
 
     Example: coworkai keys rotate key_7GkQ2m0ZpT4x --overlap-hours 48
     """
