@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date, timedelta
+from pathlib import Path
 
 import polars as pl
 import pytest
@@ -54,6 +55,22 @@ def test_a_table_is_created_empty_when_it_is_opened_for_the_first_time(target: T
     assert table.version() == 0
     assert target.lake.exists(BRONZE_ACTIVITIES)
     assert lake.scan(table, BRONZE_ACTIVITIES).collect().schema == BRONZE_ACTIVITIES.schema
+
+
+@pytest.mark.parametrize("name", ["my data", "Müller & Söhne", "100%", "a#b?c"])
+def test_a_lake_may_be_in_a_folder_of_any_name(name: str, tmp_path: Path) -> None:
+    target = Target(str(tmp_path / name / "lake"), {})
+    table = target.lake.open(BRONZE_ACTIVITIES)
+    for user in ("ana", "bo"):
+        commit_activity(table, user)
+    assert users_of(target.lake.open(BRONZE_ACTIVITIES)) == ["ana", "bo"]
+    assert all(Path(file).is_file() for file in table.file_uris())
+    assert lake.changes(table, BRONZE_ACTIVITIES, None).touched == {TENANT: {FIRST}}
+    lake.compact(table, BRONZE_ACTIVITIES, from_files=2)
+    assert users_of(target.lake.open(BRONZE_ACTIVITIES)) == ["ana", "bo"]
+    target.artifacts.put("a/b c.md", b"x")
+    assert (tmp_path / name / "lake" / "a" / "b c.md").read_bytes() == b"x"
+    assert [path.name for path in tmp_path.iterdir()] == [name]
 
 
 def test_tables_stay_readable_for_bigquery_and_old_spark(target: Target) -> None:

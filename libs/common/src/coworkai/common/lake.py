@@ -17,7 +17,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from pathlib import Path
-from urllib.parse import urlparse
+from typing import Any
+from urllib.parse import unquote, urlparse
 
 import polars as pl
 from deltalake import CommitProperties, DeltaTable, Transaction, WriterProperties, write_deltalake
@@ -76,17 +77,29 @@ class Lake:
     def is_local(self) -> bool:
         return urlparse(self.root).scheme in {"", "file"}
 
+    def existing(
+        self, table: Table, tenant_id: str | None = None, *, version: int | None = None
+    ) -> DeltaTable:
+        """The table as it is now, or at `version`. Raises what delta-rs does, also where there is none."""
+        kind = _FolderTable if self.is_local else DeltaTable
+        options = dict(self.storage_options)
+        return kind(self._address(table, tenant_id), version=version, storage_options=options)
+
+    def _address(self, table: Table, tenant_id: str | None) -> str:
+        """The table's address for delta-rs, which takes a folder's name for one that is escaped."""
+        uri = self.uri(table, tenant_id)
+        return _folder(uri).absolute().as_uri() if self.is_local else uri
+
     def open(self, table: Table, tenant_id: str | None = None, *, version: int | None = None) -> DeltaTable:
         """The table as it is now, or at `version`, created empty when it does not exist yet.
 
         Raises StorageUnavailable when the store does not answer, or has that version no more.
         """
-        uri = self.uri(table, tenant_id)
         try:
-            delta = DeltaTable(uri, version=version, storage_options=dict(self.storage_options))
+            delta = self.existing(table, tenant_id, version=version)
         except TableNotFoundError:
             # A version that was cleaned out of the log is not found either: then the table is there.
-            delta = self._create(table, uri)
+            delta = self._create(table, tenant_id)
         except (DeltaError, OSError) as error:
             raise StorageUnavailable(f"{table.id} could not be opened ({type(error).__name__})") from error
         if version is not None and delta.version() != version:
@@ -95,18 +108,18 @@ class Lake:
 
     def exists(self, table: Table, tenant_id: str | None = None) -> bool:
         try:
-            return DeltaTable.is_deltatable(self.uri(table, tenant_id), dict(self.storage_options))
+            return DeltaTable.is_deltatable(self._address(table, tenant_id), dict(self.storage_options))
         except (DeltaError, OSError) as error:
             raise StorageUnavailable(f"{table.id} could not be looked up ({type(error).__name__})") from error
 
-    def _create(self, table: Table, uri: str) -> DeltaTable:
+    def _create(self, table: Table, tenant_id: str | None) -> DeltaTable:
         try:
             if self.is_local:
-                Path(urlparse(uri).path).mkdir(parents=True, exist_ok=True)
+                _folder(self.uri(table, tenant_id)).mkdir(parents=True, exist_ok=True)
             # Without retries: a second creator's would become version 1 with another table id.
             with suppress(CommitFailedError):
                 DeltaTable.create(
-                    uri,
+                    self._address(table, tenant_id),
                     schema=table.arrow_schema,
                     mode="ignore",
                     partition_by=list(table.partition_by),
@@ -116,9 +129,23 @@ class Lake:
                     storage_options=dict(self.storage_options),
                     commit_properties=CommitProperties(max_commit_retries=0),
                 )
-            return DeltaTable(uri, storage_options=dict(self.storage_options))
+            return self.existing(table, tenant_id)
         except (DeltaError, OSError) as error:
             raise StorageUnavailable(f"{table.id} could not be created ({type(error).__name__})") from error
+
+
+class _FolderTable(DeltaTable):
+    """A table in a folder. delta-rs tells where its files are with all but plain letters escaped, and nobody
+    who reads a path undoes that."""
+
+    def file_uris(self, *args: Any, **kwargs: Any) -> list[str]:
+        return [unquote(path) for path in super().file_uris(*args, **kwargs)]
+
+
+def _folder(root: str) -> Path:
+    """The folder of a local root, a path or `file://`."""
+    url = urlparse(root)
+    return Path(unquote(url.path) if url.scheme else root)
 
 
 @dataclass(frozen=True, slots=True)

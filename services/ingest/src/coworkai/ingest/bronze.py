@@ -304,8 +304,7 @@ class AppendOnce:
     def _reopened(self, version: int | None = None) -> DeltaTable:
         """The table opened anew. One that was there and is gone is not made again: its store is away."""
         try:
-            options = dict(self._lake.storage_options)
-            return DeltaTable(self._lake.uri(self._spec), version=version, storage_options=options)
+            return self._lake.existing(self._spec, version=version)
         except Exception as error:
             raise StorageUnavailable(
                 f"{self._spec.id} could not be opened again ({type(error).__name__})"
