@@ -193,6 +193,32 @@ def test_a_key_can_be_limited_to_workers_under_the_names_they_were_sent_with(tmp
     assert json.loads(same)["worker_id"] == token["worker_id"]
 
 
+def test_a_key_comes_with_a_delta_sharing_profile_that_only_its_owner_may_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run("tenant", "set", "acme", "--data", tmp_path)
+    file = tmp_path / "acme.share"
+    made = json.loads(run("keys", "create", "acme", "--profile", file, "--data", tmp_path, "--json"))
+    assert json.loads(file.read_text()) == {
+        "shareCredentialsVersion": 1,
+        "endpoint": "http://127.0.0.1:8084/delta-sharing",
+        "bearerToken": made["key"],
+    }
+    assert file.stat().st_mode & 0o777 == 0o600
+    error = fails("keys", "create", "acme", "--profile", file, "--data", tmp_path)
+    assert "is there already" in error.message
+    for useless in (("--scope", "kpis:read"), ("--worker", "ana")):
+        other = tmp_path / "other.share"
+        fails("keys", "create", "acme", *useless, "--profile", other, "--data", tmp_path)
+        assert not other.exists()
+    monkeypatch.setenv("COWORKAI_PUBLIC_URL", "https://api.example.com/coworkai")
+    client = ("--client", "--profile", tmp_path / "client.share", "--data", tmp_path, "--json")
+    made = json.loads(run("keys", "create", "acme", *client))
+    told = json.loads((tmp_path / "client.share").read_text())
+    assert told["tokenEndpoint"] == "https://api.example.com/coworkai/oauth/token"
+    assert (told["clientId"], told["clientSecret"]) == (made["id"], made["client_secret"])
+
+
 def test_an_empty_lake_has_no_tables(tmp_path: Path) -> None:
     run("tenant", "set", "acme", "--data", tmp_path)
     assert json.loads(run("tables", "--data", tmp_path, "--json")) == []

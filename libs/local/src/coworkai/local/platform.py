@@ -171,6 +171,11 @@ class Service:
             self.process.wait()
 
 
+def usual_url(service: str) -> str:
+    """Where the service of a platform answers, unless other ports were asked for."""
+    return f"http://{HOST}:{FIRST_PORT + _SERVICES.index(service)}"
+
+
 class Platform:
     """A context manager: entered, everything is ready; left, everything has stopped.
 

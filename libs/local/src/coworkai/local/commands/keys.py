@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import getpass
+import os
 import re
 import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from json import dumps
 from pathlib import Path
 from typing import Annotated
 
@@ -17,7 +19,7 @@ from rich.table import Table
 
 from coworkai.common.clock import utc_now
 from coworkai.common.control import Database
-from coworkai.common.errors import NotFound
+from coworkai.common.errors import NotFound, Terminal
 from coworkai.common.settings import load
 from coworkai.local.commands.options import (
     DEFAULT_DATA,
@@ -31,10 +33,12 @@ from coworkai.local.commands.options import (
     tenant_id,
 )
 from coworkai.local.identities import known_tenant, stored_user_id
-from coworkai.partner_api.credentials import Credential, Credentials, Grant, id_named
+from coworkai.local.platform import usual_url
+from coworkai.partner_api.credentials import Credential, Credentials, Grant, Issued, id_named
 from coworkai.partner_api.principal import PrincipalKind, Reach, Scope
 from coworkai.partner_api.secrets import Secrets
 from coworkai.partner_api.settings import PartnerApiSettings
+from coworkai.partner_api.sharing import profile as sharing_profile
 from coworkai.partner_api.tokens import Tokens
 
 app = typer.Typer(no_args_is_help=True, help="Keys, OAuth clients and worker tokens for the partner API.")
@@ -86,6 +90,14 @@ def create(
         bool, typer.Option("--client", help="Make an OAuth client (id and secret) instead of an API key.")
     ] = False,
     expires_in_days: ExpiresInDays = None,
+    profile: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Write a Delta Sharing profile, too; only its owner may read it.",
+            show_default=False,
+        ),
+    ] = None,
     data: Data = DEFAULT_DATA,
     json: Json = False,
 ) -> None:
@@ -99,10 +111,14 @@ def create(
         known_tenant(desk.settings, tenant)
         workers = frozenset(desk.worker_id(tenant, each) for each in worker) if worker else None
         scopes = frozenset(Scope) if all_scopes else frozenset(scope or READ_SCOPES)
+        if profile is not None:
+            _check_profile(profile, scopes, limited=workers is not None)
         make = desk.credentials.create_client if client else desk.credentials.create_key
         issued = make(
             tenant, name, Grant(scopes, reach, workers), actor=_actor(), expires_at=_in_days(expires_in_days)
         )
+        if profile is not None:
+            _write_profile(profile, issued, desk.settings)
     _print_issued(issued.credential, issued.secret, json=json)
 
 
@@ -248,6 +264,28 @@ def _desk(data: Path) -> Iterator[_Desk]:
         yield _Desk(settings, Credentials(database, secrets), Tokens(secrets, settings.public_url))
     finally:
         database.close()
+
+
+def _check_profile(file: Path, scopes: frozenset[Scope], *, limited: bool) -> None:
+    """Raises Terminal when nothing could be read with the profile, or the file is there."""
+    if Scope.SHARING not in scopes or limited:
+        raise Terminal(
+            "such credentials may not use Delta Sharing",
+            remedy=f"give them --scope {Scope.SHARING.value} and no --worker",
+        )
+    if file.exists():
+        raise Terminal(f"{file} is there already", remedy="name another file")
+
+
+def _write_profile(file: Path, issued: Issued, settings: PartnerApiSettings) -> None:
+    made = issued.credential
+    url = settings.public_url if "public_url" in settings.model_fields_set else usual_url("partner-api")
+    if made.kind is PrincipalKind.OAUTH_CLIENT:
+        told = sharing_profile.of_client(url, made.credential_id, issued.secret)
+    else:
+        told = sharing_profile.of_key(url, issued.secret, made.expires_at)
+    with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as opened:
+        opened.write(dumps(told, indent=2) + "\n")
 
 
 def _actor() -> str:
