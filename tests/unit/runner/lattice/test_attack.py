@@ -75,6 +75,17 @@ def test_no_pair_or_triple_of_answers_and_no_system_of_them_isolates_fewer_than_
     attack(answers, 5)
 
 
+@pytest.mark.parametrize("dominance", [0.1, UNDOMINATED])
+def test_values_that_come_back_to_what_they_were_isolate_nobody(dominance: float) -> None:
+    """Six have changed since the last time, but since the first time only one."""
+    values: Values = worked(PLATFORM)
+    week = Publications(PLATFORM, SafetyRules(5, dominance))
+    week.publish(values)
+    week.publish(late(values, [f"platform{n}" for n in range(5)]))
+    week.publish(late(values, ["platform8"]))
+    attack(answers_of(week.seen, TENANT), 5)
+
+
 # --------------------------------------------------------------------------------------- organisations
 @st.composite
 def histories(draw: st.DrawFn) -> tuple[list[list[Member]], list[Values]]:

@@ -100,12 +100,12 @@ def _again(placed: pl.DataFrame, published: pl.DataFrame, rules: SafetyRules) ->
         .group_by(*_BLOCK, "version")
         .agg(_sums_of(pl.col("change")))
     )
-    changed_safely = of_change.group_by(_BLOCK).agg(_is_safe(rules).all().alias("ok")).filter("ok")
+    evenly = of_change.group_by(_BLOCK).agg(_is_even(rules).all().alias("evenly")).filter("evenly")
     versions = published.group_by(_BLOCK).agg((pl.col("version").max() + 1).alias("version"))
     return (
         placed.join(fresh, on=_BLOCK, how="semi")
         .join(whole, on=_BLOCK, how="semi")
-        .join(changed_safely, on=_BLOCK, how="semi")
+        .join(evenly, on=_BLOCK, how="semi")
         .join(versions, on=_BLOCK)
     )
 
@@ -229,5 +229,10 @@ def _sums(items: pl.DataFrame, by: Sequence[str]) -> pl.DataFrame:
 
 
 def _is_safe(rules: SafetyRules) -> pl.Expr:
+    return (pl.col("people") >= rules.min_group) & _is_even(rules)
+
+
+def _is_even(rules: SafetyRules) -> pl.Expr:
+    """The p % rule."""
     rest = pl.col("total") - pl.col("first") - pl.col("second")
-    return (pl.col("people") >= rules.min_group) & (rest > rules.dominance * pl.col("first"))
+    return rest > rules.dominance * pl.col("first")
