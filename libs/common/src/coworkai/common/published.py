@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 
 import polars as pl
 from deltalake import DeltaTable
@@ -24,11 +24,15 @@ PARTIAL = "partial"
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """Versions by table id, and the newest run of every day; `partial` days lack workers that failed."""
+    """Versions by table id, and the newest run of every day; `partial` days lack workers that failed.
+
+    `published_at`: when the newest run finished; None before the first.
+    """
 
     versions: Mapping[str, int]
     run_ids: Mapping[date, str]
     partial: frozenset[date]
+    published_at: datetime | None = None
 
     def version(self, table: Table) -> int:
         """Version of the table to read; 0, the empty table, before the stage's first run."""
@@ -61,6 +65,7 @@ def published_by(runs: pl.DataFrame, stage: Stage) -> Published:
         vector,
         dict(newest.select("day", "run_id").iter_rows()),
         frozenset(newest.filter(pl.col("status") == PARTIAL)["day"]),
+        rows["finished_at"][-1],
     )
 
 

@@ -23,17 +23,37 @@ from coworkai.partner_api.problems import (
     answer,
     code_of_status,
 )
-from coworkai.partner_api.routes import lists, me, oauth, problems, worker_tokens
+from coworkai.partner_api.routes import (
+    access_log,
+    briefs,
+    insights,
+    lists,
+    me,
+    oauth,
+    problems,
+    reports,
+    tables,
+    workblocks,
+    worker_tokens,
+    workers,
+)
 from coworkai.partner_api.services import Services
 from coworkai.partner_api.settings import PartnerApiSettings
 from coworkai.partner_api.sharing import routes as sharing
 
 ROUTERS = (
     lists.router,
+    access_log.router,
+    briefs.router,
+    insights.router,
     me.router,
     oauth.router,
     problems.router,
+    reports.router,
+    tables.router,
+    workblocks.router,
     worker_tokens.router,
+    workers.router,
     sharing.router,
 )
 MAX_FIELD_ERRORS = 20
@@ -59,7 +79,8 @@ def create_app(settings: PartnerApiSettings, clock: Clock = utc_now) -> Edge:
         lifespan=lifespan,
     )
     for router in ROUTERS:
-        api.include_router(router)
+        # As they are: the framework's own inclusion makes every request look through them twice.
+        api.router.routes.extend(router.routes)
     add_health(api, ready=lambda: asyncio.to_thread(api.state.services.ready))
     _add_problems(api)
     check_routes(api)

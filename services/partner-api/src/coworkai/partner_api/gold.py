@@ -17,7 +17,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, datetime
 from typing import TypeVar
 
 import polars as pl
@@ -91,6 +91,15 @@ class Snapshot:
         """The run of stage 1 that made what is published of a day."""
         return self.stages[Stage.STAGE1].run_ids if Stage.STAGE1 in self.stages else {}
 
+    def published_at(self, stage: Stage | None) -> datetime | None:
+        """When the stage published last; any stage for None."""
+        moments = [
+            published.published_at
+            for each, published in self.stages.items()
+            if stage in {None, each} and published.published_at is not None
+        ]
+        return max(moments, default=None)
+
     def delta(self, table: Table) -> DeltaTable:
         """The table, opened at its published version: milliseconds, once a snapshot. Never refresh it.
 
@@ -118,6 +127,27 @@ class Snapshot:
         if found is None:
             found = _partitions(self.delta(table), table) if table.id in self.versions else {}
             self._partitions[table.id] = found
+        return found
+
+    def windows(self, table: Table, days_before: int) -> Mapping[date, Partition]:
+        """`partitions`, each with the files of the days before it too: what a trailing baseline is made of.
+
+        Raises as `partitions`.
+        """
+        key = f"{table.id} {days_before}"
+        found = self._partitions.get(key)
+        if found is None:
+            own = self.partitions(table)
+            found = self._partitions[key] = {
+                day: Partition(
+                    part.rows,
+                    part.size_bytes,
+                    frozenset().union(
+                        *(one.files for on, one in own.items() if 0 <= (day - on).days <= days_before)
+                    ),
+                )
+                for day, part in own.items()
+            }
         return found
 
     def known_partitions(self, table: Table) -> Mapping[date, Partition] | None:
@@ -169,7 +199,7 @@ class Snapshot:
         """Open what is open in `other`, so that nobody waits for it later. Raises as `delta`."""
         for table_id in other._deltas.copy().keys() & self.versions.keys():
             self.delta(TABLES[table_id])
-        for table_id in other._partitions.copy():
+        for table_id in other._partitions.copy().keys() & TABLES.keys():
             self.partitions(TABLES[table_id])
 
 

@@ -14,7 +14,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from sys import intern
 
 import polars as pl
@@ -81,7 +81,7 @@ class HotDays:
 
         Raises VersionExpired, StorageUnavailable.
         """
-        partitions = snapshot.partitions(resource.table)
+        partitions = resource.partitions(snapshot)
         wanted = [day for day in sorted(days) if day in partitions]
         with self._lock:
             reading = self._reading.setdefault((snapshot.tenant_id, resource.path), threading.Lock())
@@ -102,8 +102,10 @@ class HotDays:
         if before is None:
             return
         for resource in RESOURCES.values():
-            old, now = before.known_partitions(resource.table), new.known_partitions(resource.table)
-            if not old or not now or old == now:
+            if not before.known_partitions(resource.table) or not new.known_partitions(resource.table):
+                continue
+            old, now = resource.partitions(before), resource.partitions(new)
+            if old == now:
                 continue
             held = {day for day, one in old.items() if self.get(before, resource, day, one) is not None}
             newest = max(old)
@@ -120,12 +122,20 @@ class HotDays:
 
 
 def _read(snapshot: Snapshot, resource: Resource, days: Sequence[date]) -> Iterator[tuple[date, Day]]:
-    rows = snapshot.collect(
-        resource.table, resource.shown(snapshot.scan(resource.table, days)).sort(resource.order)
-    )
+    rows = _rows(snapshot, resource, days).sort(resource.order)
     by_date = rows.partition_by("date", as_dict=True, maintain_order=True)
     for day in days:
         yield day, _day(by_date.get((day,), rows.clear()))
+
+
+def _rows(snapshot: Snapshot, resource: Resource, days: Sequence[date]) -> pl.DataFrame:
+    table, derived = resource.table, resource.derived
+    if derived is None:
+        return snapshot.collect(table, resource.shown(snapshot.scan(table, days)))
+    before = timedelta(days=derived.days_before)
+    needed = [on for on in snapshot.partitions(table) if days[0] - before <= on <= days[-1]]
+    rows = derived.compute(snapshot.collect(table, snapshot.scan(table, needed)), days)
+    return resource.shown(rows.lazy()).collect()
 
 
 def _day(rows: pl.DataFrame) -> Day:

@@ -206,35 +206,49 @@ def _shifted(day: date, days: int) -> date:
 
 
 class Cursors:
-    """Makes and reads cursors."""
+    """Makes and reads cursors. Each is bound to what it is of: tenant, rows, query."""
 
     def __init__(self, secrets: Secrets) -> None:
         self._secrets = secrets
 
     def make(self, bound: Sequence[str], query: Query, data_version: int, next_page: Position) -> str:
-        """The cursor of the page that begins there. `bound`: tenant and rows of the caller."""
+        """The cursor of the page of a list that begins there. `bound`: tenant and rows of the caller."""
         content = msgspec.msgpack.encode((data_version, next_page.day.toordinal(), next_page.offset))
-        return _text(content + self._mac(content, bound, query))
+        return self._signed(content, (*bound, query.identity.hex()))
 
     def read(self, cursor: str, bound: Sequence[str], query: Query) -> tuple[int, Position]:
-        """Data version and position of a cursor. Raises Refused (INVALID_CURSOR)."""
+        """Data version and position of a list's cursor. Raises Refused (INVALID_CURSOR)."""
+        content = self._content(cursor, (*bound, query.identity.hex()))
+        data_version, ordinal, offset = msgspec.msgpack.decode(content, type=tuple[int, int, int])
+        return data_version, Position(date.fromordinal(ordinal), offset)
+
+    def make_after(self, number: int, last: str, bound: Sequence[str]) -> str:
+        """The cursor of what comes after `last`, at a version or before a position `number`."""
+        return self._signed(msgspec.msgpack.encode((number, last)), bound)
+
+    def read_after(self, cursor: str, bound: Sequence[str]) -> tuple[int, str]:
+        """Number and last of such a cursor. Raises Refused (INVALID_CURSOR)."""
+        return msgspec.msgpack.decode(self._content(cursor, bound), type=tuple[int, str])
+
+    def _signed(self, content: bytes, bound: Sequence[str]) -> str:
+        return _text(content + self._mac(content, bound))
+
+    def _content(self, cursor: str, bound: Sequence[str]) -> bytes:
         try:
             raw = base64.b64decode(cursor + "=" * (-len(cursor) % 4), b"-_", validate=True)
         except (ValueError, binascii.Error):
             raw = b""
         content, mac = raw[:-_MAC_BYTES], raw[-_MAC_BYTES:]
-        if _text(raw) != cursor or not hmac.compare_digest(mac, self._mac(content, bound, query)):
+        if _text(raw) != cursor or not hmac.compare_digest(mac, self._mac(content, bound)):
             raise Refused(
                 Code.INVALID_CURSOR,
                 "the cursor does not belong to this query",
                 remedy="repeat the query as it was with next_cursor as it came, or start without a cursor",
             )
-        data_version, ordinal, offset = msgspec.msgpack.decode(content, type=tuple[int, int, int])
-        return data_version, Position(date.fromordinal(ordinal), offset)
+        return content
 
-    def _mac(self, content: bytes, bound: Sequence[str], query: Query) -> bytes:
-        parts = [part.encode() for part in bound]
-        return self._secrets.mac(Purpose.CURSORS, content, query.identity, *parts)[:_MAC_BYTES]
+    def _mac(self, content: bytes, bound: Sequence[str]) -> bytes:
+        return self._secrets.mac(Purpose.CURSORS, content, *(part.encode() for part in bound))[:_MAC_BYTES]
 
 
 def _text(raw: bytes) -> str:

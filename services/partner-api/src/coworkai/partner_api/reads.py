@@ -9,10 +9,12 @@ Invariants: nothing leaves before it is in the access log; an answer is of one d
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+import hashlib
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 import polars as pl
@@ -20,15 +22,17 @@ from fastapi import APIRouter, Request
 from fastapi.routing import APIRoute
 from starlette.responses import Response
 
+from coworkai.common.tables import Table
 from coworkai.partner_api.etags import etag, is_current, not_modified
-from coworkai.partner_api.formats import Format, encode
+from coworkai.partner_api.formats import Format, chosen, encode
 from coworkai.partner_api.gold import Gold, Snapshot, VersionExpired, VersionNotFound
 from coworkai.partner_api.guard import Access, Caller, caller_of, guarded
 from coworkai.partner_api.pages import Cursors, Query, parse
 from coworkai.partner_api.problems import Code, Refused
-from coworkai.partner_api.resources import Resource
+from coworkai.partner_api.resources import WORKER, Resource
 from coworkai.partner_api.selection import Page, Rows, Selection, select
 
+T = TypeVar("T")
 BULK_AT_ONCE = 2
 """Whole ranges that are put together at one time, over all callers."""
 _VARY = "Accept, Authorization"
@@ -36,8 +40,43 @@ _KEPT_QUERIES = 4096
 _encoder = msgspec.json.Encoder()
 
 
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A read of something single: its snapshot, its form, and the headers of its answer.
+
+    `is_current`: the client has it already, and gets `not_modified`.
+    """
+
+    caller: Caller
+    snapshot: Snapshot
+    form: Format
+    headers: dict[str, str]
+    is_current: bool
+
+    def not_modified(self) -> Response:
+        return not_modified(self.headers)
+
+    async def record(self, operation: str, found: Found) -> None:
+        """Write down that the row is read. Raises StorageUnavailable, Overloaded."""
+        if found.worker_id is not None:
+            on = found.row["date"]
+            await self.caller.record(operation, [found.worker_id], on, on, 1)
+
+    def answer(self, content: object) -> Response:
+        """The content as JSON, or the text as it is when it is bytes."""
+        body = content if isinstance(content, bytes) else _encoder.encode(content)
+        return Response(body, headers=self.headers, media_type=self.form.media_type)
+
+
+class Found(NamedTuple):
+    """A row by the names of its table's columns, and the worker that it is about."""
+
+    row: dict[str, Any]
+    worker_id: str | None
+
+
 class Reads:
-    """Answers lists."""
+    """Answers lists, and opens what single things are read from."""
 
     def __init__(self, gold: Gold, rows: Rows, cursors: Cursors, *, max_bulk_rows: int) -> None:
         self._gold = gold
@@ -84,6 +123,71 @@ class Reads:
         if page.following is not None:
             cursor = self._cursors.make(bound, query, snapshot.data_version, page.following)
         return Response(_list(selection, page, cursor), headers=answered, media_type="application/json")
+
+    async def open(
+        self,
+        request: Request,
+        caller: Caller,
+        tables: Sequence[Table],
+        *,
+        as_of: int | None = None,
+        form: str | None = None,
+        offered: Sequence[Format] = (Format.JSON,),
+    ) -> Opened:
+        """Open the tables that a single thing is read from; `form` is what `format=` says.
+
+        Raises Refused, VersionNotFound, VersionExpired, StorageUnavailable.
+        """
+        given = chosen(form, request.headers.get("accept"), offered)
+        snapshot = await self._gold.snapshot(caller.tenant_id, as_of)
+        asked = f"{request.url.path}?{sorted(request.query_params.multi_items())}{given}"
+        versions = [snapshot.versions.get(table.id) for table in tables]
+        tag = etag(versions, hashlib.sha256(asked.encode()).digest(), caller.limited_to(None))
+        headers = {"etag": tag, "x-data-version": str(snapshot.data_version), "vary": _VARY}
+        is_same = is_current(request.headers.get("if-none-match"), tag)
+        return Opened(caller, snapshot, given, headers, is_same)
+
+    async def find(
+        self,
+        opened: Opened,
+        resource: Resource,
+        where: pl.Expr,
+        dates: Collection[date] | None = None,
+        *,
+        newest: str | None = None,
+    ) -> Found:
+        """The one row of the resource's table, by its columns; the one with most of `newest` where there are
+        several. Partitions of `dates` only, where they are known.
+
+        Raises Refused (NOT_FOUND) when there is none, or none that the caller may see; VersionExpired,
+        StorageUnavailable. Whoever shows it records it.
+        """
+        snapshot, table = opened.snapshot, resource.table
+
+        def read() -> pl.DataFrame:
+            rows = snapshot.scan(table, dates).filter(where)
+            names = {column.name: name for name, column in resource.columns.items()}
+            renamed = rows.rename({old: new for old, new in names.items() if old != new})
+            return snapshot.collect(table, renamed.with_columns(resource.worker.alias(WORKER)))
+
+        found = await self._gold.in_thread(read)
+        if newest is not None:
+            found = found.sort(newest)
+        if found.is_empty():
+            raise Refused(Code.NOT_FOUND, "not found")
+        row = found.drop("tenant_id").row(-1, named=True)
+        worker_id = row.pop(WORKER)
+        opened.caller.may_read(worker_id)
+        return Found(row, worker_id)
+
+    @staticmethod
+    def json(content: object) -> Response:
+        """The content as JSON, of no data version."""
+        return Response(_encoder.encode(content), media_type=Format.JSON.media_type)
+
+    async def in_thread(self, work: Callable[[], T]) -> T:
+        """The result of reading, from a thread."""
+        return await self._gold.in_thread(work)
 
     async def _select(
         self,
@@ -132,7 +236,7 @@ async def record(
     """Write the read down for everybody whose rows these are. Raises StorageUnavailable, Overloaded."""
     if not resource.has_workers:
         return
-    workers = set(resource.workers_of(rows)) - {None}
+    workers = set(resource.workers_of(rows).to_list()) - {None}
     start, end = (None, None) if span is None else span
     await caller.record(f"list_{operation_of(resource)}", workers, start, end, rows.height)
 

@@ -6,16 +6,21 @@ called `worker_id`. Its schema in the API document is made from those columns.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from datetime import date
 from functools import cached_property
 from types import MappingProxyType
 
 import polars as pl
 
 from coworkai.common.control import Stage
+from coworkai.common.health_anomalies import DEFAULT_RULES as ANOMALY_RULES
+from coworkai.common.health_anomalies import MEASURES as ANOMALY_MEASURES
+from coworkai.common.health_anomalies import health_anomalies
 from coworkai.common.measures import CATALOGUE
 from coworkai.common.tables import (
+    GOLD_ACCOUNTING,
     GOLD_BRIEFS,
     GOLD_FOCUS_BLOCKS,
     GOLD_INSIGHTS,
@@ -30,6 +35,7 @@ from coworkai.common.tables import (
     Column,
     Table,
 )
+from coworkai.partner_api.gold import Partition, Snapshot
 from coworkai.partner_api.guard import Access
 from coworkai.partner_api.principal import Scope
 
@@ -53,12 +59,26 @@ class Filter:
 
 
 @dataclass(frozen=True, eq=False)
+class Derived:
+    """Rows that are computed when they are read, from the table's rows of a date and of the days before it.
+
+    `compute` makes rows of `columns` and `date` of the dates, from rows of the table.
+    """
+
+    columns: tuple[Column, ...]
+    key: tuple[str, ...]
+    days_before: int
+    compute: Callable[[pl.DataFrame, Collection[date]], pl.DataFrame]
+
+
+@dataclass(frozen=True, eq=False)
 class Resource:
     """One list. `item` names its rows in the API document, `path` is below `/v1`.
 
     `worker`: the worker whose row it is, in columns that are shown; null for rows of no single one.
     `left_out`: columns that are not shown. `superseded_by`: with `all_versions=true` every row is shown, and
     otherwise only those with the greatest value of this column among the ones alike in the others.
+    `description`: what the rows are, where that is not what the table's are.
     """
 
     path: str
@@ -70,6 +90,8 @@ class Resource:
     worker: pl.Expr = pl.col(WORKER_ID)  # noqa: RUF009 - expressions do not change
     left_out: frozenset[str] = frozenset()
     superseded_by: tuple[str, tuple[str, ...]] | None = None
+    derived: Derived | None = None
+    description: str | None = None
 
     @cached_property
     def columns(self) -> Mapping[str, Column]:
@@ -77,7 +99,7 @@ class Resource:
         return MappingProxyType(
             {
                 _PUBLIC.get(column.name, column.name): column
-                for column in self.table.columns
+                for column in (self.table.columns if self.derived is None else self.derived.columns)
                 if column.name not in self.left_out | {"tenant_id"}
             }
         )
@@ -85,7 +107,26 @@ class Resource:
     @cached_property
     def order(self) -> tuple[str, ...]:
         """What rows of a list are in order of; `WORKER` is null, and first, for rows of no worker."""
-        return ("date", WORKER, *(name for name in self.table.key if name != "user_id"))
+        return ("date", WORKER, *(name for name in self.key if name != "user_id"))
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        """Columns of the table, or of what is derived, that tell rows of a date apart."""
+        return self.table.key if self.derived is None else self.derived.key
+
+    def partitions(self, snapshot: Snapshot) -> Mapping[date, Partition]:
+        """The dates that there may be rows of, and the files that these are made of.
+
+        Raises VersionExpired, StorageUnavailable.
+        """
+        if self.derived is None:
+            return snapshot.partitions(self.table)
+        return snapshot.windows(self.table, self.derived.days_before)
+
+    @property
+    def meaning(self) -> str:
+        """What the rows are."""
+        return self.description or self.table.description
 
     @property
     def has_workers(self) -> bool:
@@ -99,6 +140,9 @@ class Resource:
 
     def workers_of(self, rows: pl.DataFrame) -> pl.Series:
         """The worker of every shown row."""
+        if WORKER_ID in self.columns:
+            # The same, without a query plan for a few rows.
+            return rows.get_column(WORKER_ID)
         return rows.select(self.worker.alias(WORKER)).to_series()
 
 
@@ -199,6 +243,53 @@ TELEMETRY_HEALTH = Resource(
     Access(Scope.HEALTH, workers=True),
     (Filter("source", "what was collected"),),
 )
+_DAY = next(column for column in SILVER_HEALTH.columns if column.name == "date")
+_USER = next(column for column in SILVER_HEALTH.columns if column.name == "user_id")
+
+
+def _anomalies(health: pl.DataFrame, days: Collection[date]) -> pl.DataFrame:
+    return health_anomalies(health, days).filter("is_anomaly")
+
+
+ANOMALIES = Resource(
+    "telemetry-health/anomalies",
+    "HealthAnomaly",
+    SILVER_HEALTH,
+    "List anomalies of telemetry health",
+    Access(Scope.HEALTH, workers=True),
+    (
+        Filter("source", "what was collected"),
+        Filter("measure", "measure of the audit", tuple(sorted(ANOMALY_MEASURES))),
+    ),
+    derived=Derived(
+        (
+            _DAY,
+            _USER,
+            Column("source", pl.String, "source"),
+            Column("measure", pl.String, "measure of the audit"),
+            Column("value", pl.Float64, "its value that day"),
+            Column("median_28d", pl.Float64, "median of the 28 days before"),
+            Column("mad_28d", pl.Float64, "median of their absolute deviations from it"),
+            Column("days_28d", pl.Int64, "days of the 28 that have a value"),
+            Column("mad_z", pl.Float64, "(value - median) over the scale of usual deviations; beyond 3.5"),
+        ),
+        ("user_id", "source", "measure"),
+        ANOMALY_RULES.baseline_days,
+        _anomalies,
+    ),
+    description="Measures of a worker's telemetry that lie far from the same worker's own 28 days before.",
+)
+REPORTS = Resource(
+    "reports",
+    "Report",
+    GOLD_ACCOUNTING,
+    "List workers' days that have a report",
+    Access(Scope.REPORTS, workers=True),
+    left_out=frozenset(column.name for column in GOLD_ACCOUNTING.columns)
+    - {"date", "user_id", "raw_s", "kept_s", "overlapped_s", "run_id"},
+    description="Workers' days, with the accounting identity that their reports begin from: raw = kept + "
+    "overlapped. The report itself is `/v1/reports/{worker_id}/{date}`.",
+)
 RUNS = Resource(
     "runs",
     "Run",
@@ -226,7 +317,9 @@ RESOURCES: Mapping[str, Resource] = MappingProxyType(
             INSIGHTS,
             CONTEXTS,
             BRIEFS,
+            REPORTS,
             TELEMETRY_HEALTH,
+            ANOMALIES,
             RUNS,
         )
     }

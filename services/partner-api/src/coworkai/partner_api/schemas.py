@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterable, Mapping
+from functools import cache
 from types import MappingProxyType
 from typing import Any
 
@@ -82,10 +83,15 @@ def row_model(
     return create_model(name, __doc__=description, __config__=ConfigDict(extra="forbid"), **fields)
 
 
+@cache
+def row_of(resource: Resource) -> type[BaseModel]:
+    """The schema of a row of the resource."""
+    return row_model(resource.item, resource.meaning, resource.columns, resource.key)
+
+
 def list_model(resource: Resource) -> type[BaseModel]:
     """The schema of a page of the resource."""
-    row = row_model(resource.item, resource.table.description, resource.columns, resource.table.key)
-    return page_model(f"{resource.item}List", row)
+    return page_model(f"{resource.item}List", row_of(resource))
 
 
 def page_model(name: str, row: type[BaseModel]) -> type[BaseModel]:

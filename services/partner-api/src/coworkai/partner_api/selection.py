@@ -63,8 +63,8 @@ def select(
 
     Raises VersionExpired, StorageUnavailable.
     """
-    partitions = snapshot.partitions(resource.table)
-    before = None if earlier is None else earlier.partitions(resource.table)
+    partitions = resource.partitions(snapshot)
+    before = None if earlier is None else resource.partitions(earlier)
     known = sorted(partitions.keys() | (before or {}).keys())
     if not known:
         return Selection(snapshot, resource, query, worker_ids, None, (), None if before is None else ())
@@ -123,7 +123,7 @@ class Rows:
 
         Raises Refused (TOO_MANY_ROWS) for more than `max_rows`, VersionExpired, StorageUnavailable.
         """
-        partitions = selection.snapshot.partitions(selection.resource.table)
+        partitions = selection.resource.partitions(selection.snapshot)
         held = {
             day: self._hot.get(selection.snapshot, selection.resource, day, partitions[day])
             for day in selection.days
@@ -137,6 +137,11 @@ class Rows:
             return pl.concat([_none(selection), *frames])
         if not selection.days:
             return _none(selection)
+        if selection.resource.derived is not None:
+            days = self._hot.load(selection.snapshot, selection.resource, selection.days).values()
+            rows = pl.concat([_filtered(one.of(selection.worker_ids), selection) for one in days])
+            _check_height(rows.height, max_rows)
+            return rows
         if selection.worker_ids is None and not selection.query.filters:
             _check_height(sum(partitions[day].rows for day in selection.days), max_rows)
         resource = selection.resource
@@ -151,7 +156,7 @@ class Rows:
     ) -> Iterator[tuple[date, pl.DataFrame | None]]:
         """Rows of the days, in order; None for a day that is not in memory, where none may be read."""
         snapshot, resource = selection.snapshot, selection.resource
-        partitions = snapshot.partitions(resource.table)
+        partitions = resource.partitions(snapshot)
         recent = set(list(partitions)[-RECENT_DAYS:])
         at = 0
         while at < len(days):
@@ -165,7 +170,7 @@ class Rows:
                 yield day, None
                 return
             alike = [one for one in days[at:] if (one in recent) == (day in recent)]
-            if day in recent or selection.worker_ids is None:
+            if day in recent or selection.worker_ids is None or resource.derived is not None:
                 chunk = next(
                     chunks(alike, partitions, ROWS_A_READ if day in recent else selection.query.limit)
                 )

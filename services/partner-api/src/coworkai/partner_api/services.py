@@ -56,10 +56,11 @@ class Services:
         self.store = ArtifactStore.from_settings(settings)
         self.hot = HotDays(settings.hot_bytes)
         self.gold = Gold(self.lake, self.store, warm=self.hot.follow)
+        self.cursors = Cursors(self.secrets)
         self.reads = Reads(
             self.gold,
             Rows(self.hot),
-            Cursors(self.secrets),
+            self.cursors,
             max_bulk_rows=settings.max_bulk_rows,
         )
         self.credentials = Credentials(self.database, self.secrets, clock)

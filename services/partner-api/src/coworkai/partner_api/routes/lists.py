@@ -28,7 +28,7 @@ for _resource in RESOURCES.values():
         _resource.access,
         operation_id=f"list_{operation_of(_resource)}",
         summary=_resource.summary,
-        description=_resource.table.description,
+        description=_resource.meaning,
         parameters=list_parameters(_resource),
         responses={200: tabular(list_model(_resource))},
     )

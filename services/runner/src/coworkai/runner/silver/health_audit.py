@@ -4,7 +4,7 @@
     received = records + duplicates + quarantined
 
 A row's numbers come from rows of its own day alone, so a late day changes no stored row of another one;
-what is normal for a worker is computed when the audit is read (`anomalies`). A jobs snapshot is a file
+what is normal for a worker is computed when the audit is read (`health_anomalies`). A jobs snapshot is a file
 about everyone, from no worker's device, and is not audited here.
 """
 

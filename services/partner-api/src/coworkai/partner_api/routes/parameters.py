@@ -1,0 +1,27 @@
+"""Query parameters that single things share, and the headers of their answers."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import Query
+
+AsOf = Annotated[
+    int | None,
+    Query(
+        alias="as_of_version",
+        ge=0,
+        le=999_999_999_999_999,
+        description="read what was published at this `X-Data-Version`",
+    ),
+]
+DocumentFormat = Annotated[
+    str | None,
+    Query(alias="format", pattern="^(json|markdown)$", description="instead of `Accept`"),
+]
+
+
+def document(model: Any, example: str) -> dict[int | str, dict[str, Any]]:
+    """The response of something that is JSON or markdown."""
+    markdown = {"schema": {"type": "string"}, "example": example}
+    return {200: {"model": model, "content": {"text/markdown": markdown}}}
