@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
+import httpx
 import pytest
-from tests.contract.conftest import Target
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from tests.contract.conftest import BUCKET, Target
+from tests.doubles import gcs, seaweed
 
-from coworkai.common.errors import NotFound
+from coworkai.common.artifacts import ArtifactStore
+from coworkai.common.errors import NotFound, SettingsError
 
 PATH = "tenants/acme/artifacts/date=2024-01-01/report.md"
 
@@ -72,3 +81,43 @@ def test_a_reader_sees_one_version_or_the_other_never_a_mix(target: Target) -> N
         reads = list(pool.map(lambda _: store.get(PATH), range(12)))
         list(writes)
     assert set(reads) <= set(versions)
+
+
+PARTITION = "tenants/acme/gold/kpi_daily/date=2026-11-05/part-0 a%20b.parquet"
+
+
+def test_a_folder_signs_no_addresses(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError):
+        asyncio.run(ArtifactStore(str(tmp_path)).sign_all([PARTITION], 3600))
+
+
+def test_addresses_on_gs_are_signed_for_the_escaped_path(gcs_url: str) -> None:
+    private_key = rsa.generate_private_key(65537, 2048).private_bytes(
+        Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()
+    )
+    account = {
+        "client_email": "api@example.iam.gserviceaccount.com",
+        "private_key": private_key.decode(),
+        "private_key_id": "1",
+    }
+    signing = ArtifactStore(f"gs://{BUCKET}/signed", {"google_service_account_key": json.dumps(account)})
+    first, second = asyncio.run(signing.sign_all([PARTITION, "other.parquet"], 3600))
+    assert urlsplit(second).path == f"/{BUCKET}/signed/other.parquet"
+    address = urlsplit(first)
+    assert address.path == (
+        f"/{BUCKET}/signed/tenants/acme/gold/kpi_daily/date%3D2026-11-05/part-0%20a%2520b.parquet"
+    )
+    assert parse_qs(address.query)["X-Goog-Expires"] == ["3600"]
+    assert "X-Goog-Credential" in parse_qs(address.query)
+    ArtifactStore(f"gs://{BUCKET}/signed", gcs.storage_options(gcs_url)).put(PARTITION, b"rows")
+    assert httpx.get(f"{gcs_url}{address.path}?{address.query}").content == b"rows"
+
+
+@pytest.mark.integration
+def test_addresses_on_s3_open_their_objects_for_a_while(s3_url: str) -> None:
+    store = ArtifactStore(f"s3://{BUCKET}/signed", seaweed.storage_options(s3_url))
+    store.put(PARTITION, b"rows")
+    (address,) = asyncio.run(store.sign_all([PARTITION], 3600))
+    assert httpx.get(address).content == b"rows"
+    assert httpx.get(address, headers={"range": "bytes=1-2"}).content == b"ow"
+    assert httpx.get(address.replace("date%3D2026-11-05", "date%3D2026-11-06")).status_code in {403, 404}

@@ -117,7 +117,7 @@ class ArtifactStore:
             raise SettingsError("this artefact store cannot sign addresses")
         with _errors(path):
             obstore.head(self._store, path)
-            return obstore.sign(self._store, "GET", path, timedelta(seconds=ttl_s))
+            return obstore.sign(self._store, "GET", _signable(self._store, path), timedelta(seconds=ttl_s))
 
     @property
     def folder(self) -> Path | None:
@@ -137,10 +137,18 @@ class ArtifactStore:
 
         async def signed(path: str) -> str:
             async with at_once:
-                return await obstore.sign_async(store, "GET", path, timedelta(seconds=ttl_s))
+                return await obstore.sign_async(
+                    store, "GET", _signable(store, path), timedelta(seconds=ttl_s)
+                )
 
         with _errors("to sign"):
             return await asyncio.gather(*(signed(path) for path in paths))
+
+
+def _signable(store: GCSStore | S3Store, path: str) -> str:
+    """The path as the store's signer wants it: that of Google's does not escape it, and Google checks the
+    signature of the escaped one (`=` is in every partition's name)."""
+    return quote(path, safe="/~") if isinstance(store, GCSStore) else path
 
 
 def _open(root: str, options: Mapping[str, str]) -> ObjectStore:
