@@ -465,3 +465,13 @@ def test_the_store_in_the_folder_holds_no_token(api: Api, tmp_path: Path) -> Non
             kept = path.read_bytes()
             assert token not in kept, path
             assert token.rpartition(b".")[2] not in kept, path
+
+
+def test_a_read_that_does_not_pass_through_the_framework_passes_the_same_gate(api: Api) -> None:
+    path = "/v1/workblocks"
+    assert path in api.app._direct
+    assert api.get(path).status_code == 401
+    assert code(api.get(path, key=api.key(Scope.KPIS))) == (403, "missing_scope")
+    assert code(api.get(path, key=api.key(reach=Reach.AGGREGATE))) == (403, "individual_reach_required")
+    assert api.get(path, key=api.key(Scope.ACTIVITY)).status_code == 200
+    assert api.request("DELETE", path, key=api.key()).status_code == 405

@@ -1,10 +1,12 @@
 """Where requests come in: id, limits, credentials, quota, idempotency, and every error as a problem.
 
     head ─▶ id ─▶ size of head ─▶ credentials ─▶ quota ─▶ body, whole and in time ─▶ Idempotency-Key ─▶ routes
+                                                    └───────────── a list of a published table ─────────▶ read
                                                                               answer ◀─ headers ◀──────────┘
 
-Pure ASGI. Credentials come before the body, so nobody unknown has one read. Invariants: every answer has an
-`X-Request-Id`; an answer that breaks off is never ended as if it were whole.
+Pure ASGI; hot reads are found by their path and do not pass through the framework at all. Credentials come
+before the body, so nobody unknown has one read. Invariants: every answer has an `X-Request-Id`; an answer
+that breaks off is never ended as if it were whole.
 """
 
 from __future__ import annotations
@@ -13,16 +15,19 @@ import asyncio
 import ipaddress
 import secrets
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from fastapi import FastAPI
+from fastapi import FastAPI, Request
+from fastapi.routing import iter_route_contexts
 
 from coworkai.common.errors import CoworkError
 from coworkai.common.observability import get_logger
-from coworkai.partner_api.guard import Exchange, is_open
+from coworkai.partner_api.guard import Access, Exchange, caller_of, is_open
 from coworkai.partner_api.principal import Principal
 from coworkai.partner_api.problems import Answer, Code, Refused, answer
 from coworkai.partner_api.rate_limit import RateLimit, Window
+from coworkai.partner_api.reads import Answers, ReadRoute
 from coworkai.partner_api.services import Services
 from coworkai.partner_api.settings import PartnerApiSettings
 
@@ -45,6 +50,14 @@ CLOSED_POLICY = (b"content-security-policy", b"default-src 'none'; frame-ancesto
 PRIVATE = (b"cache-control", b"private, no-cache")
 
 
+@dataclass(frozen=True, slots=True)
+class DirectRead:
+    """A read that is answered without the framework: what it needs of its caller, and what answers it."""
+
+    access: Access
+    answers: Answers
+
+
 class ClientGone(Exception):
     """The client closed the connection; nobody is there to be answered."""
 
@@ -55,6 +68,7 @@ class Edge:
     def __init__(self, api: FastAPI, settings: PartnerApiSettings) -> None:
         self.api = api
         self._settings = settings
+        self._direct = direct_reads(api)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -64,7 +78,8 @@ class Edge:
         source = source_of(scope, headers, self._settings.trusted_proxies)
         exchange = Exchange(f"req_{secrets.token_hex(12)}", source, [])
         scope.setdefault("state", {})["exchange"] = exchange
-        outgoing = _Outgoing(exchange, send, self._settings.send_timeout_s)
+        has_body = b"content-length" in headers or b"transfer-encoding" in headers
+        outgoing = _Outgoing(exchange, send, self._settings.send_timeout_s, has_body=has_body)
         try:
             await self._handle(scope, headers, exchange, receive, outgoing)
         except ClientGone:
@@ -101,11 +116,18 @@ class Edge:
             )
             exchange.principal = principal
             outgoing.count(services.rate_limit, principal)
+        read = self._direct.get(scope["path"]) if scope["method"] == "GET" else None
+        if read is not None and not outgoing.has_unread_body:
+            scope["app"] = self.api
+            caller = caller_of(scope, read.access, services.access_log)
+            response = await read.answers(Request(scope, receive), caller)
+            await response(scope, receive, outgoing)
+            return
         body = b""
-        if b"content-length" in headers or b"transfer-encoding" in headers:
+        if outgoing.has_unread_body:
             body = await self._body(headers, receive)
             receive = _again(body, receive)
-        outgoing.is_body_read = True
+            outgoing.has_unread_body = False
         if scope["method"] == "POST" and b"idempotency-key" in headers and exchange.principal is not None:
             key = headers[b"idempotency-key"].decode("latin-1")
             await services.idempotency.handle(
@@ -151,13 +173,13 @@ class Edge:
 class _Outgoing:
     """The way out: adds headers to the answer, and gives up on a client that does not read it."""
 
-    def __init__(self, exchange: Exchange, send: Send, timeout_s: float) -> None:
+    def __init__(self, exchange: Exchange, send: Send, timeout_s: float, *, has_body: bool) -> None:
         self._exchange = exchange
         self._send = send
         self._timeout_s = timeout_s
         self._rate_limit: RateLimit | None = None
         self._window: Window | None = None
-        self.is_body_read = False
+        self.has_unread_body = has_body
         self.has_started = False
         self.is_complete = False
 
@@ -196,13 +218,13 @@ class _Outgoing:
     def _headers(self, message: Message) -> list[tuple[bytes, bytes]]:
         headers = [*message.get("headers", ()), *self._exchange.headers]
         names = {name for name, _ in headers}
-        headers.append((b"x-request-id", self._exchange.request_id.encode()))
-        headers += SECURITY_HEADERS
         if CLOSED_POLICY[0] not in names:
             headers.append(CLOSED_POLICY)
         if PRIVATE[0] not in names:
             headers.append(PRIVATE)
-        if not self.is_body_read:
+        headers.append((b"x-request-id", self._exchange.request_id.encode()))
+        headers += SECURITY_HEADERS
+        if self.has_unread_body:
             # What is still to come of the body is not waited for.
             headers.append((b"connection", b"close"))
         if self._rate_limit is not None and self._window is not None:
@@ -210,6 +232,16 @@ class _Outgoing:
                 self._rate_limit.give_back(self._window)
             headers += self._rate_limit.headers(self._window)
         return headers
+
+
+def direct_reads(api: FastAPI) -> Mapping[str, DirectRead]:
+    """The application's reads that have a path without parameters, by path."""
+    found = {}
+    for route in iter_route_contexts(api.routes):
+        if isinstance(route.original_route, ReadRoute) and route.path and "{" not in route.path:
+            endpoint: Any = route.original_route.endpoint
+            found[route.path] = DirectRead(endpoint.access, endpoint.answers)
+    return found
 
 
 def source_of(scope: Mapping[str, Any], headers: Mapping[bytes, bytes], trusted_proxies: int) -> str:
