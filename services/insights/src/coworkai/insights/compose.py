@@ -358,7 +358,7 @@ def _momentum(book: FactBook, insights: Sequence[InsightRow]) -> Iterator[_Point
     named = {goal.fact_id for goal, _ in carried[:2]}
     rest = [goal for goal in done if goal.fact_id not in named]
     if len(rest) > LISTED_MAX:
-        yield _Point(Phrase("done, among others: ") + _names(rest[:LISTED_MAX]), "goals_done")
+        yield _Point(Phrase("among what you finished: ") + _names(rest[:LISTED_MAX]), "goals_done")
     elif rest:
         words = pick(("you finished ", "done: ", "off the list: "), rest[0])
         yield _Point(Phrase(words) + _names(rest), "goals_done")
@@ -382,7 +382,7 @@ def _follow_ups(book: FactBook) -> Iterator[_Point]:
     for fact in often[-1:]:
         words = pick(
             (
-                "look up what {} said before, or ask for help",
+                "look up what {} said before you ask it again",
                 "ask for help with what you have asked {} before",
             ),
             fact,
@@ -396,9 +396,9 @@ def _next_steps(book: FactBook) -> Iterator[_Point]:
     for place, (goal, before) in enumerate(carried[:2]):
         words = pick(
             (
-                "{} was open on {} already: agree a smaller first step for it",
-                "{} was open on {} already: do it first, or set it aside",
-                "{} was open on {} already: give it a fixed hour, or hand it on",
+                "agree a smaller first step for {}, which was open on {} too",
+                "do {} first or set it aside: it was open on {} too",
+                "give a fixed hour to {}, which was open on {} too",
             ),
             goal,
             place,
@@ -435,13 +435,18 @@ def _usual_focus(usual: Fact) -> Phrase:
 def _take_up(goals: Sequence[Fact]) -> Phrase:
     if len(goals) == 1:
         words = pick(
-            ("start with {}, which is still open", "{} is still open: give it the first free hour"), goals[0]
+            ("start with {}, which is still open", "give the first free hour to {}, which is still open"),
+            goals[0],
         )
         return phrase(words, (goals[0], "name"))
     if len(goals) > LISTED_MAX:
-        return Phrase("still open, among others: ") + _names(goals[:LISTED_MAX])
+        return Phrase("begin with these of your open goals: ") + _names(goals[:LISTED_MAX])
     before, after = pick(
-        ("choose where to start: | are still open", "still open: |", "| are still open: start with one"),
+        (
+            "choose where to start: | are still open",
+            "still open: |",
+            "pick one to start with: | are still open",
+        ),
         goals[0],
     ).split("|")
     return Phrase(before) + _names(goals) + Phrase(after)
@@ -451,12 +456,12 @@ def _after_a_miss(book: FactBook, target: Fact, place: int) -> Phrase:
     cited = (target, "name"), (target, "actual"), (target, "target")
     before = _missed_before(book, target)
     if before is not None:
-        words = "{} came to {} of {}, and was short on {}, too: lower the target, or plan more time for it"
+        words = "plan more time for {} or a lower target: it came to {} of {}, short as on {}"
         return phrase(words, *cited, (before, "date"))
     words = pick(
         (
-            "{} came to {} of {}: make up the rest, or let it go",
-            "decide what to do about the rest of {}, which came to {} of {}",
+            "plan what remains of {}, which came to {} of {}",
+            "decide what to do about {}, which came to {} of {}",
         ),
         target,
         place,
@@ -527,7 +532,7 @@ def _on_focus(book: FactBook, row: InsightRow) -> Iterator[Phrase]:
         yield _usual_focus(usual)
     compared = max((fact.date for fact, _ in row.said.cited if fact.date < book.primary), default=None)
     for before in book.of(FactKind.FOCUS, compared) if compared is not None else ():
-        words = "{} of focused work ran from {}: keep that time free of meetings"
+        words = "keep a stretch free of meetings, like the {} from {}"
         yield phrase(words, (before, "duration_s"), (before, "started_at"))
     best = longest(book.of(FactKind.FOCUS, book.primary))
     if best is not None:
@@ -542,7 +547,7 @@ def _on_active(book: FactBook, row: InsightRow) -> Iterator[Phrase]:
         for day in book.of(FactKind.DAY, book.primary):
             yield phrase("see what can wait: the day ran from {} to {}", (day, "first_at"), (day, "last_at"))
     elif number(usual, "change") <= -LONG_PAST_SHARE:
-        words = "if you worked longer than that, see whether the collector ran: your usual is {}"
+        words = "see whether the collector ran all day: your usual active time is {}"
         yield phrase(words, (usual, "median"))
 
 
@@ -561,7 +566,7 @@ def _on_switching(book: FactBook, row: InsightRow) -> Iterator[Phrase]:
             )
             yield phrase(words, (fact, "name"), (fact, "duration_s"))
     for fact in _apps(book)[1:]:
-        words = "see what of {}, which took {}, can be done in one go"
+        words = "see what of {} can wait for one round: it took {}"
         yield phrase(words, (fact, "name"), (fact, "duration_s"))
 
 
@@ -577,9 +582,9 @@ def _on_after_hours(book: FactBook, row: InsightRow) -> Iterator[Phrase]:
     for day in book.of(FactKind.DAY, book.primary):
         words = pick(
             (
-                "if working from {} to {} was not planned, move one task to the next working day",
-                "work ran from {} to {}: if that was not the plan, agree what can wait",
-                "the day ran from {} to {}: set a time to stop for the next one",
+                "move one task to the next working day if working from {} to {} was not planned",
+                "agree what can wait if work from {} to {} was not the plan",
+                "set a time to stop for the next day: this one ran from {} to {}",
             ),
             day,
         )
@@ -589,7 +594,7 @@ def _on_after_hours(book: FactBook, row: InsightRow) -> Iterator[Phrase]:
 def _on_copying(book: FactBook, row: InsightRow) -> Iterator[Phrase]:
     value = book.kpi("copy_pastes")
     if value is not None:
-        words = "if the same text came up often, keep it at hand: there were {} copies and pastes"
+        words = "keep at hand the text that comes up often: there were {} copies and pastes"
         yield phrase(words, (value, "value"))
 
 
@@ -600,9 +605,9 @@ def _on_messaging(book: FactBook, row: InsightRow) -> Iterator[Phrase]:
         if fact.fact_id in cited:
             words = pick(
                 (
-                    "read {} at set times, and close it in between",
-                    "begin with your own work, and open {} after it",
-                    "turn the notifications of {} off while you focus",
+                    "read {} at set times and close it in between",
+                    "do a piece of your own work before you open {}",
+                    "while you focus, turn off the notifications of {}",
                     "go through {} in a few rounds a day",
                 ),
                 fact,
@@ -744,7 +749,7 @@ def _team_next_steps(book: FactBook, today: Mapping[str, Fact]) -> Iterator[_Poi
     ):
         words = pick(
             (
-                "ask the {} people who reported which open goals need help",
+                "see with the {} people who reported what the open goals need",
                 "go through the open goals with the {} people who reported",
             ),
             done,
