@@ -81,6 +81,9 @@ class Stage(StrEnum):
         return Lane.INSIGHTS if self is Stage.STAGE2 else Lane.RUNNER
 
 
+RUNNER_STAGES = tuple(stage for stage in Stage if stage.lane is Lane.RUNNER)
+
+
 @dataclass(frozen=True, slots=True)
 class Tenant:
     """`key_salt` is made once; `min_group` is the smallest group that aggregates are published of."""
@@ -181,8 +184,9 @@ class Control:
     ) -> Tenant:
         """Create the tenant, or change its policy; the key salt is made once and kept.
 
-        Another time zone marks all days that the tenant has had telemetry of, to be computed again. Raises
-        Terminal for a time zone nobody knows or a group below 5, Forbidden for plain identities in the cloud.
+        Another time zone marks all days that the tenant has had telemetry of, to be computed again; another
+        smallest group those that aggregates are published of. Raises Terminal for a time zone nobody knows or
+        a group below 5, Forbidden for plain identities in the cloud.
         """
         if identity is Identity.PLAIN and not self._plain_allowed:
             raise Forbidden(
@@ -210,13 +214,15 @@ class Control:
         }
         statement = self._database.insert(schema.tenants).values(**born, **policy)
         with self._database.write() as connection:
-            zone_before = connection.scalar(
-                select(schema.tenants.c.time_zone)
+            before = connection.execute(
+                select(schema.tenants.c.time_zone, schema.tenants.c.min_group)
                 .where(schema.tenants.c.tenant_id == tenant_id)
                 .with_for_update()
-            )
-            if zone_before not in {None, time_zone}:
-                self._mark_all(connection, tenant_id)
+            ).one_or_none()
+            if before is not None and before.time_zone != time_zone:
+                self._mark_all(connection, tenant_id, RUNNER_STAGES)
+            elif before is not None and before.min_group != min_group:
+                self._mark_all(connection, tenant_id, [Stage.LATTICE])
             row = connection.execute(
                 statement.on_conflict_do_update(index_elements=["tenant_id"], set_=policy).returning(
                     *schema.tenants.columns
@@ -633,12 +639,12 @@ class Control:
             )
 
     @staticmethod
-    def _mark_all(connection: Connection, tenant_id: str) -> None:
-        """Mark every day that was ever marked for the runner. Those whose Bronze is gone it leaves alone."""
-        stages = [stage.value for stage in Stage if stage.lane is Lane.RUNNER]
+    def _mark_all(connection: Connection, tenant_id: str, stages: Collection[Stage]) -> None:
+        """Mark every day that was ever marked for the stages. Those whose Bronze is gone are left alone."""
+        names = [stage.value for stage in stages]
         connection.execute(
             update(schema.dirty_days)
-            .where(schema.dirty_days.c.tenant_id == tenant_id, schema.dirty_days.c.stage.in_(stages))
+            .where(schema.dirty_days.c.tenant_id == tenant_id, schema.dirty_days.c.stage.in_(names))
             .values(mark=schema.dirty_days.c.mark + 1)
         )
 
