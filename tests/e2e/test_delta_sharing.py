@@ -3,15 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
-import socket
-import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import delta_sharing
@@ -20,17 +13,13 @@ import pandas as pd
 import polars as pl
 import pytest
 from requests.exceptions import HTTPError
+from tests.e2e.partner import Partner, running
 from tests.unit.partner_api.gold_lake import GoldLake, day, kpis
 
-from coworkai.common.control import Control, Database, Lane, Stage
+from coworkai.common.control import Lane, Stage
 from coworkai.common.lake import compact, vacuum
 from coworkai.common.outputs import Outputs
 from coworkai.common.tables import GOLD_KPI_DAILY
-from coworkai.partner_api.credentials import Credentials, Grant
-from coworkai.partner_api.principal import Reach, Scope
-from coworkai.partner_api.secrets import Secrets
-from coworkai.partner_api.settings import PartnerApiSettings
-from coworkai.partner_api.sharing import profile
 
 pytestmark = [
     pytest.mark.timeout(120),
@@ -43,75 +32,21 @@ FORMATS = pytest.mark.parametrize("delta", [False, True], ids=["parquet", "delta
 COLUMNS = ["date", "user_id", "measure", "value"]
 
 
-@dataclass
-class Service:
-    """A running partner API over a lake with three published days, and profiles to read it with."""
-
-    folder: Path
-    url: str
-    gold: GoldLake
-    credentials: Credentials
-    grant: Grant = field(default_factory=lambda: Grant(frozenset({Scope.SHARING}), Reach.INDIVIDUAL, None))
-
-    def table(self, name: str = "kpi_daily", *, oauth: bool = False) -> str:
-        """Address of a table for the official client, with new credentials."""
-        return f"{self.profile(oauth=oauth)}#coworkai.gold.{name}"
-
-    def profile(self, *, oauth: bool = False) -> Path:
-        if oauth:
-            client = self.credentials.create_client("acme", "client", self.grant, actor="test")
-            told = profile.of_client(self.url, client.credential.credential_id, client.secret)
-        else:
-            key = self.credentials.create_key("acme", "key", self.grant, actor="test")
-            told = profile.of_key(self.url, key.secret, key.credential.expires_at)
-        file = self.folder / f"{len(list(self.folder.glob('*.share')))}.share"
-        file.write_text(json.dumps(told))
-        return file
-
-    def sees(self, table: str, version: int) -> None:
-        """Wait until the published version is this one."""
-        while delta_sharing.get_table_version(table) < version:
-            pass
-
-
 @pytest.fixture(scope="module")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+def partner(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Partner]:
+    """Over three published days: versions 1 to 3 of `kpi_daily`."""
     folder = tmp_path_factory.mktemp("partner")
     gold = GoldLake(folder / "lake")
     for number in range(3):
         gold.publish_kpis(day(number))
-    listening = socket.create_server(("127.0.0.1", 0))
-    url = f"http://127.0.0.1:{listening.getsockname()[1]}"
-    settings = PartnerApiSettings(data_dir=folder, public_url=url)
-    database = Database(settings.control_url)
-    database.migrate()
-    Control(database).put_tenant("acme")
-    with subprocess.Popen(
-        [sys.executable, "-m", "coworkai.partner_api"],
-        env=os.environ
-        | {
-            "COWORKAI_DATA_DIR": str(folder),
-            "COWORKAI_PUBLIC_URL": url,
-            "COWORKAI_LISTEN_FD": str(listening.fileno()),
-        },
-        pass_fds=[listening.fileno()],
-    ) as process:
-        listening.close()
-        _wait(lambda: httpx.get(f"{url}/readyz").status_code == 200, process)
-        yield Service(folder, url, gold, Credentials(database, Secrets(settings.master_key_bytes())))
-        process.terminate()
-        assert process.wait(timeout=30) == 0
-    database.close()
+    with running(folder, gold) as started:
+        yield started
 
 
-def _wait(condition: Callable[[], bool], process: subprocess.Popen[bytes]) -> None:
-    while process.poll() is None:
-        try:
-            if condition():
-                return
-        except httpx.TransportError:
-            time.sleep(0.05)
-    pytest.fail("the partner API has ended")
+def wait_for(table: str, version: int) -> None:
+    """Wait until the published version is this one."""
+    while delta_sharing.get_table_version(table) < version:
+        pass
 
 
 def expected(*frames: pl.DataFrame) -> pl.DataFrame:
@@ -132,8 +67,8 @@ SECOND_DAY: Mapping[str, Any] = {
 }
 
 
-def test_the_client_lists_what_is_shared(service: Service) -> None:
-    client = delta_sharing.SharingClient(str(service.profile()))
+def test_the_client_lists_what_is_shared(partner: Partner) -> None:
+    client = delta_sharing.SharingClient(str(partner.profile()))
     (share,) = client.list_shares()
     (schema,) = client.list_schemas(share)
     tables = client.list_tables(schema)
@@ -142,22 +77,22 @@ def test_the_client_lists_what_is_shared(service: Service) -> None:
 
 
 @FORMATS
-def test_the_client_reads_a_table(service: Service, delta: bool) -> None:
-    frame = delta_sharing.load_as_pandas(service.table(), version=3, use_delta_format=delta)
+def test_the_client_reads_a_table(partner: Partner, delta: bool) -> None:
+    frame = delta_sharing.load_as_pandas(partner.table(), version=3, use_delta_format=delta)
     assert rows(frame).equals(expected(*THREE_DAYS))
     assert list(frame.columns) == GOLD_KPI_DAILY.schema.names()
-    blocks = delta_sharing.load_as_pandas(service.table("workblocks"), version=3, use_delta_format=delta)
+    blocks = delta_sharing.load_as_pandas(partner.table("workblocks"), version=3, use_delta_format=delta)
     assert len(blocks) == 6
     assert blocks["started_at"].dt.tz_convert("UTC").dt.hour.unique().tolist() == [9]
 
 
-def test_a_client_that_leaves_the_format_open_reads_the_same(service: Service) -> None:
-    assert rows(delta_sharing.load_as_pandas(service.table(), version=3)).equals(expected(*THREE_DAYS))
+def test_a_client_that_leaves_the_format_open_reads_the_same(partner: Partner) -> None:
+    assert rows(delta_sharing.load_as_pandas(partner.table(), version=3)).equals(expected(*THREE_DAYS))
 
 
 @FORMATS
-def test_the_client_travels_in_time(service: Service, delta: bool) -> None:
-    table, at_first = service.table(), service.gold.published_at() - timedelta(minutes=service.gold.fence - 1)
+def test_the_client_travels_in_time(partner: Partner, delta: bool) -> None:
+    table, at_first = partner.table(), partner.gold.published_at() - timedelta(minutes=partner.gold.fence - 1)
     by_version = delta_sharing.load_as_pandas(table, version=1, use_delta_format=delta)
     by_time = delta_sharing.load_as_pandas(table, timestamp=at_first.isoformat(), use_delta_format=delta)
     assert rows(by_version).equals(rows(by_time))
@@ -169,8 +104,8 @@ def test_the_client_travels_in_time(service: Service, delta: bool) -> None:
 
 
 @FORMATS
-def test_the_client_limits_and_hints(service: Service, delta: bool) -> None:
-    table = service.table()
+def test_the_client_limits_and_hints(partner: Partner, delta: bool) -> None:
+    table = partner.table()
     assert len(delta_sharing.load_as_pandas(table, limit=7, use_delta_format=delta)) == 7
     if not delta:  # The client cannot make an empty frame in delta format.
         assert len(delta_sharing.load_as_pandas(table, limit=0, use_delta_format=delta)) == 0
@@ -181,9 +116,9 @@ def test_the_client_limits_and_hints(service: Service, delta: bool) -> None:
 
 
 @FORMATS
-def test_the_client_follows_changes(service: Service, delta: bool) -> None:
+def test_the_client_follows_changes(partner: Partner, delta: bool) -> None:
     changes = delta_sharing.load_table_changes_as_pandas(
-        service.table(), starting_version=1, ending_version=3, use_delta_format=delta
+        partner.table(), starting_version=1, ending_version=3, use_delta_format=delta
     )
     assert set(changes["_change_type"]) == {"insert"}
     assert sorted(changes["_commit_version"].unique()) == [1, 2, 3]
@@ -191,24 +126,24 @@ def test_the_client_follows_changes(service: Service, delta: bool) -> None:
 
 
 @FORMATS
-def test_the_client_gets_its_token_by_oauth(service: Service, delta: bool) -> None:
-    table = service.table(oauth=True)
+def test_the_client_gets_its_token_by_oauth(partner: Partner, delta: bool) -> None:
+    table = partner.table(oauth=True)
     frame = delta_sharing.load_as_pandas(table, version=3, use_delta_format=delta)
     assert rows(frame).equals(expected(*THREE_DAYS))
 
 
-def test_the_client_is_told_what_is_wrong(service: Service) -> None:
-    file = service.profile()
+def test_the_client_is_told_what_is_wrong(partner: Partner) -> None:
+    file = partner.profile()
     told = json.loads(file.read_text())
     file.write_text(json.dumps(told | {"bearerToken": told["bearerToken"][:-1] + "x"}))
     with pytest.raises(HTTPError, match=r"401[\s\S]*errorCode"):
         delta_sharing.load_as_pandas(f"{file}#coworkai.gold.kpi_daily")
     with pytest.raises(HTTPError, match=r"404[\s\S]*NOT_FOUND"):
-        delta_sharing.load_as_pandas(service.table("payroll"))
+        delta_sharing.load_as_pandas(partner.table("payroll"))
 
 
-def test_polars_reads_the_addresses_of_a_query(service: Service) -> None:
-    told = json.loads(service.profile().read_text())
+def test_polars_reads_the_addresses_of_a_query(partner: Partner) -> None:
+    told = json.loads(partner.profile().read_text())
     answer = httpx.post(
         f"{told['endpoint']}/shares/coworkai/schemas/gold/tables/kpi_daily/query",
         headers={"authorization": f"Bearer {told['bearerToken']}"},
@@ -220,15 +155,15 @@ def test_polars_reads_the_addresses_of_a_query(service: Service) -> None:
 
 @FORMATS
 def test_a_reader_goes_on_while_the_table_is_compacted_and_vacuumed(
-    service: Service, delta: bool, monkeypatch: pytest.MonkeyPatch
+    partner: Partner, delta: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    table, gold = service.table(), service.gold
+    table, gold = partner.table(), partner.gold
     for user in ("cy", "di"):
         gold.fence += 1
         more = Outputs.open(gold.lake, "acme", Stage.STAGE1, gold.fence)
         more.append(GOLD_KPI_DAILY, kpis([user], day(2)))
         more.publish_again(gold.published_at())
-    service.sees(table, more.deltas[GOLD_KPI_DAILY.id].version())
+    wait_for(table, more.deltas[GOLD_KPI_DAILY.id].version())
     before = delta_sharing.load_as_pandas(table, use_delta_format=delta)
     list_files = delta_sharing.rest_client.DataSharingRestClient.list_files_in_table
 
@@ -240,7 +175,7 @@ def test_a_reader_goes_on_while_the_table_is_compacted_and_vacuumed(
         assert compact(stored, GOLD_KPI_DAILY, fence=gold.fence, lane=Lane.RUNNER, from_files=2) > 0
         outputs.publish_again(gold.published_at())
         vacuum(stored, GOLD_KPI_DAILY, retention=timedelta(hours=1), keep_versions=[stored.version()])
-        service.sees(table, stored.version())
+        wait_for(table, stored.version())
         return listed
 
     with monkeypatch.context() as patched:
