@@ -13,6 +13,7 @@ from starlette.exceptions import HTTPException
 from coworkai.common.clock import Clock, utc_now
 from coworkai.common.errors import CoworkError
 from coworkai.common.service import add_health
+from coworkai.common.settings import Mode
 from coworkai.partner_api.edge import Edge
 from coworkai.partner_api.guard import check_routes, exchange_of
 from coworkai.partner_api.problems import (
@@ -26,6 +27,7 @@ from coworkai.partner_api.problems import (
 from coworkai.partner_api.routes import (
     access_log,
     briefs,
+    exports,
     insights,
     lists,
     me,
@@ -45,6 +47,7 @@ ROUTERS = (
     lists.router,
     access_log.router,
     briefs.router,
+    exports.router,
     insights.router,
     me.router,
     oauth.router,
@@ -82,6 +85,9 @@ def create_app(settings: PartnerApiSettings, clock: Clock = utc_now) -> Edge:
         # As they are: the framework's own inclusion makes every request look through them twice.
         api.router.routes.extend(router.routes)
     add_health(api, ready=lambda: asyncio.to_thread(api.state.services.ready))
+    if settings.mode is Mode.CLOUD:
+        # What this service counts is for its operators, who have it by OTLP, and not for its callers.
+        api.router.routes[:] = [each for each in api.router.routes if getattr(each, "path", "") != "/metrics"]
     _add_problems(api)
     check_routes(api)
     return Edge(api, settings)

@@ -15,7 +15,7 @@ import binascii
 import hashlib
 import hmac
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import NamedTuple, TypeVar
@@ -105,9 +105,8 @@ def parameters(query_string: bytes) -> dict[str, list[str]]:
     return found
 
 
-def parse(resource: Resource, query_string: bytes, accept: str | None) -> Query:
-    """The query of a list. Raises Refused (422, 406, 400)."""
-    given = parameters(query_string)
+def parse(resource: Resource, given: Mapping[str, Sequence[str]], accept: str | None) -> Query:
+    """The query of a list, by its parameters. Raises Refused (422, 406)."""
     wrong = _Refusals()
     known = {"worker_id"} if resource.has_workers else set()
     known |= {

@@ -27,7 +27,7 @@ from coworkai.partner_api.etags import etag, is_current, not_modified
 from coworkai.partner_api.formats import Format, chosen, encode
 from coworkai.partner_api.gold import Gold, Snapshot, VersionExpired, VersionNotFound
 from coworkai.partner_api.guard import Access, Caller, caller_of, guarded
-from coworkai.partner_api.pages import Cursors, Query, parse
+from coworkai.partner_api.pages import Cursors, Query, parameters, parse
 from coworkai.partner_api.problems import Code, Refused
 from coworkai.partner_api.resources import WORKER, Resource
 from coworkai.partner_api.selection import Page, Rows, Selection, select
@@ -248,8 +248,8 @@ def operation_of(resource: Resource) -> str:
 
 @lru_cache(_KEPT_QUERIES)
 def parsed(resource: Resource, query_string: bytes, accept: str | None) -> Query:
-    """`parse`, remembered: clients ask the same again and again. Raises as it does."""
-    return parse(resource, query_string, accept)
+    """The query of a list, remembered: clients ask the same again and again. Raises as `parse`."""
+    return parse(resource, parameters(query_string), accept)
 
 
 def _list(selection: Selection, page: Page, cursor: str | None) -> bytes:

@@ -8,7 +8,7 @@ days of the range ─▶ in memory?  ─ yes ─▶ the workers' slices ─┐
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import NamedTuple, TypeVar
 
@@ -43,6 +43,10 @@ class Selection:
     span: Span | None
     days: Sequence[date]
     changed: Sequence[date] | None
+
+    def on(self, days: Sequence[date]) -> Selection:
+        """The same of these days only."""
+        return replace(self, days=days)
 
 
 class Page(NamedTuple):

@@ -15,11 +15,10 @@ from coworkai.common.artifacts import ArtifactStore
 from coworkai.common.clock import Clock, utc_now
 from coworkai.common.control import Control, Database
 from coworkai.common.control.access_log import AccessLog
-from coworkai.common.errors import StorageUnavailable
 from coworkai.common.lake import Lake
-from coworkai.common.observability import get_logger
 from coworkai.partner_api.authentication import Authenticator
 from coworkai.partner_api.credentials import Credentials
+from coworkai.partner_api.exports import Exporter, ExportStore
 from coworkai.partner_api.gold import Gold
 from coworkai.partner_api.hot import HotDays
 from coworkai.partner_api.idempotency import Idempotency, IdempotencyKeys
@@ -37,9 +36,6 @@ from coworkai.partner_api.tokens import Tokens
 
 T = TypeVar("T")
 STORE_THREADS = 8
-PURGE_EVERY_S = 600.0
-
-log = get_logger(__name__)
 
 
 class Services:
@@ -57,9 +53,10 @@ class Services:
         self.hot = HotDays(settings.hot_bytes)
         self.gold = Gold(self.lake, self.store, warm=self.hot.follow)
         self.cursors = Cursors(self.secrets)
+        self.rows = Rows(self.hot)
         self.reads = Reads(
             self.gold,
-            Rows(self.hot),
+            self.rows,
             self.cursors,
             max_bulk_rows=settings.max_bulk_rows,
         )
@@ -84,19 +81,29 @@ class Services:
             self.gold, SharedTables(self.store), self.signed_urls, PageTokens(self.secrets)
         )
         self.access_log = AccessLog(self.database, self.secrets.key(Purpose.ACCESS_LOG), clock)
-        self.rate_limit = RateLimit(settings.rate_limit_per_minute)
-        self._answers = IdempotencyKeys(
-            self.database, self.secrets, timedelta(hours=settings.idempotency_hours), clock
+        self.exports = ExportStore(self.database, clock)
+        self.exporter = Exporter(
+            self.exports,
+            self.gold,
+            self.rows,
+            self.store,
+            access_log=self.access_log,
+            in_store=self.in_store,
+            kept_for=timedelta(hours=settings.export_hours),
+            clock=clock,
         )
-        self.idempotency = Idempotency(self._answers, self.in_store)
+        self.rate_limit = RateLimit(settings.rate_limit_per_minute)
+        kept_for = timedelta(hours=settings.idempotency_hours)
+        answers = IdempotencyKeys(self.database, self.secrets, kept_for, clock)
+        self.idempotency = Idempotency(answers, self.in_store)
         self._threads = ThreadPoolExecutor(STORE_THREADS, thread_name_prefix="store")
         self._background: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
         """Start what runs beside the requests."""
         self._run(self.authenticator.watch())
-        self._run(self._purge())
         self._run(self.gold.watch())
+        self._run(self.exporter.watch())
 
     async def aclose(self) -> None:
         """Stop it, and let go of everything."""
@@ -116,14 +123,6 @@ class Services:
     async def in_store(self, work: Callable[[], T]) -> T:
         """The result of work on the control store, from a thread. Raises StorageUnavailable."""
         return await asyncio.get_running_loop().run_in_executor(self._threads, copy_context().run, work)
-
-    async def _purge(self) -> None:
-        while True:
-            try:
-                await self.in_store(self._answers.purge)
-            except StorageUnavailable as error:
-                log.warning("kept answers were not purged", error=error)
-            await asyncio.sleep(PURGE_EVERY_S)
 
     def _run(self, work: Coroutine[Any, Any, None]) -> None:
         self._background.append(asyncio.create_task(work))

@@ -60,6 +60,8 @@ class PartnerApiSettings(CommonSettings):
         description="most rows of one answer that is no JSON page; exports have no such limit",
     )
 
+    export_hours: int = Field(default=24, ge=1, description="hours that the files of an export are kept")
+
     @model_validator(mode="after")
     def _cloud_has_a_public_url(self) -> Self:
         if self.mode is Mode.CLOUD and "public_url" not in self.model_fields_set:
