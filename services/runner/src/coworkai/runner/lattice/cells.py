@@ -28,6 +28,7 @@ DAY, WEEK = "day", "week"
 _GROUP = ("date", "level", "group_id")
 _KEY = ("date", "period", "level", "group_id", "measure")
 _DIGITS = 6
+_MILLION = 10**_DIGITS
 
 
 class Suppressed(StrEnum):
@@ -182,19 +183,25 @@ def _told(rows: pl.DataFrame, members: pl.DataFrame, rules: SafetyRules) -> pl.D
     blocks = merge(sums_of_blocks(rows), rules).select(*CELL, "block", "merged", "is_safe")
     sizes = rows.join(blocks, on=[*CELL, "block"]).group_by(*CELL, "merged").len("whole")
     summed = [*_GROUP, "measure"]
-    parts = members.join(blocks, on=[*CELL, "block"]).join(sizes, on=[*CELL, "merged"])
-    is_whole = (pl.len().over(*summed, "merged") == pl.col("whole")) & pl.col("is_safe")
-    return (
-        parts.with_columns(is_whole=is_whole)
-        .sort(*summed, "user_id")
-        .group_by(summed, maintain_order=True)
+    parts = (
+        members.join(blocks, on=[*CELL, "block"])
+        .group_by(*summed, "merged")
         .agg(
-            is_told=pl.col("is_whole").all(),
-            total=pl.col("value").sum().round(_DIGITS),
+            is_safe=pl.col("is_safe").first(),
+            # In whole millionths, so that a sum does not depend on the order of rows.
+            total=(pl.col("value") * _MILLION).round().cast(pl.Int64).sum(),
             people=pl.len().cast(pl.Int32),
             positive=(pl.col("value") > 0).sum().cast(pl.Int32),
             published_at=pl.col("published_at").max(),
         )
+        .join(sizes, on=[*CELL, "merged"])
+    )
+    return parts.group_by(summed).agg(
+        is_told=((pl.col("people") == pl.col("whole")) & pl.col("is_safe")).all(),
+        total=pl.col("total").sum() / _MILLION,
+        people=pl.col("people").sum(),
+        positive=pl.col("positive").sum(),
+        published_at=pl.col("published_at").max(),
     )
 
 

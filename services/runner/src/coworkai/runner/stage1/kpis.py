@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from coworkai.common.measures import CATALOGUE, Aggregation, Measure
+from coworkai.common.aggregation import aggregate, contributors, quotient, units
+from coworkai.common.measures import CATALOGUE, Measure
 from coworkai.common.tables import GOLD_FOCUS_BLOCKS, GOLD_KPI_DAILY, GOLD_KPI_GROUPS, TIMESTAMP
 from coworkai.runner.silver.schedules import scheduled_windows
 from coworkai.runner.stage1.focus import is_focus
@@ -400,26 +401,16 @@ def _manifest_measures(pairs: pl.DataFrame) -> pl.DataFrame:
 
 
 def _ratio(measure: Measure) -> pl.Expr:
-    return _quotient(measure, pl.col(str(measure.numerator)), pl.col(str(measure.denominator)))
-
-
-def _quotient(measure: Measure, numerator: pl.Expr, denominator: pl.Expr) -> pl.Expr:
-    return pl.when(denominator > 0).then(numerator / denominator * measure.scale).alias(measure.name)
+    return quotient(measure, pl.col(str(measure.numerator)), pl.col(str(measure.denominator)))
 
 
 def _long(wide: pl.DataFrame) -> pl.DataFrame:
     return (
         wide.select(*KEYS, *(pl.col(name).cast(pl.Float64).round(_DIGITS) for name in CATALOGUE))
         .unpivot(index=KEYS, variable_name="measure", value_name="value")
-        .with_columns(unit=_unit())
+        .with_columns(unit=units())
         .sort(*KEYS, "measure")
         .select(c for c in GOLD_KPI_DAILY.schema if c != "run_id")
-    )
-
-
-def _unit() -> pl.Expr:
-    return pl.col("measure").replace_strict(
-        {m.name: m.unit.value for m in CATALOGUE.values()}, return_dtype=pl.String
     )
 
 
@@ -451,7 +442,7 @@ def group_rollups(kpi_daily: pl.DataFrame, org_members: pl.DataFrame) -> pl.Data
             for period, first_day, levels in lattice
             for level in levels
         )
-        .with_columns(unit=_unit())
+        .with_columns(unit=units())
         .sort("tenant_id", "date", "period", "level", "group_id", "measure")
         .select(c for c in GOLD_KPI_GROUPS.schema if c != "run_id")
     )
@@ -466,35 +457,9 @@ def _rolled_up(days: pl.DataFrame, period: str, first_day: str, level: str) -> p
         cells = members.group_by(cell).agg(values).sort(index)
         return cells.unpivot(index=index, variable_name="measure", value_name=value_name)
 
-    values = per_measure("value", (_aggregate(m).round(_DIGITS).alias(m.name) for m in CATALOGUE.values()))
-    contributors = per_measure(
+    values = per_measure("value", (aggregate(m).round(_DIGITS).alias(m.name) for m in CATALOGUE.values()))
+    people = per_measure(
         "contributors",
-        (
-            pl.col("user_id").filter(pl.col(name).is_not_null()).n_unique().cast(pl.Int32).alias(name)
-            for name in CATALOGUE
-        ),
+        (contributors(m).alias(m.name) for m in CATALOGUE.values()),
     )
-    return values.with_columns(contributors["contributors"], period=pl.lit(period), level=pl.lit(level))
-
-
-def _aggregate(measure: Measure) -> pl.Expr:
-    """Value of a measure over the worker-days of a cell that have one; null where none has."""
-    value = pl.col(measure.name)
-    known = value.is_not_null()
-
-    def exact_sum(column: str) -> pl.Expr:
-        return _us(column).filter(known).sum() / _SECOND_US
-
-    match measure.aggregation:
-        case Aggregation.SUM:
-            return pl.when(known.any()).then(exact_sum(measure.name))
-        case Aggregation.RATIO:
-            return _quotient(measure, exact_sum(str(measure.numerator)), exact_sum(str(measure.denominator)))
-        case Aggregation.ACTIVE_WEIGHTED:
-            weight = pl.col("active_s").filter(known)
-            return pl.when(weight.sum() > 0).then((value.filter(known) * weight).sum() / weight.sum())
-        case Aggregation.MEAN:
-            return value.mean()
-
-
-# ------------------------------------------------------------------------------------------------ baselines
+    return values.with_columns(people["contributors"], period=pl.lit(period), level=pl.lit(level))
