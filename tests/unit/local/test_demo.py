@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import date
+
 import polars as pl
 from tests.factories import at
 
-from coworkai.local.demo import first_block
+from coworkai.local.demo import api_calls, first_block
 
 
 def test_the_block_to_trace_is_the_first_of_the_day() -> None:
@@ -14,3 +16,10 @@ def test_the_block_to_trace_is_the_first_of_the_day() -> None:
     )
     assert first_block(blocks) == "wb:a:U:00"
     assert first_block(blocks.clear()) is None
+
+
+def test_the_calls_of_the_api_are_of_the_day_that_was_shown() -> None:
+    up, key, curl = api_calls("'my demo'", "demo", "user_1", date(2026, 11, 5))
+    assert "coworkai up --data 'my demo'" in up
+    assert "coworkai keys create demo --reach individual --data 'my demo'" in key
+    assert '"http://127.0.0.1:8084/v1/workers/user_1/brief?date=2026-11-05"' in curl

@@ -226,11 +226,3 @@ def test_a_key_that_is_used_again_after_a_day_is_another_operation(api: Api) -> 
     first = desk.claimed()
     api.now += timedelta(hours=24)
     assert desk.claimed().operation_id != first.operation_id
-
-
-def test_old_answers_are_deleted(api: Api) -> None:
-    desk = Desk(api)
-    desk.claimed()
-    assert desk.keys.purge() == 0
-    api.now += timedelta(hours=24)
-    assert desk.keys.purge() == 1

@@ -18,6 +18,7 @@ from coworkai.common.settings import CommonSettings
 from coworkai.common.tables import GOLD_SLICES, GOLD_WORKBLOCKS, SILVER_ORG_MEMBERS, Table
 from coworkai.local.brief import show_brief, stored_worker_brief
 from coworkai.local.identities import stored_user_id
+from coworkai.local.platform import usual_url
 from coworkai.local.sample import SampleFacts
 from coworkai.local.show import day_timeline, summary_table
 
@@ -65,6 +66,18 @@ def show_demo(
         console.print(
             f"Trace a number: coworkai lineage {fact} --tenant {tenant_id} --data {data}", soft_wrap=True
         )
+    for line in api_calls(data, tenant_id, user_id, day):
+        console.print(line, soft_wrap=True)
+
+
+def api_calls(data: str, tenant_id: str, user_id: str, day: date) -> list[str]:
+    """How to start the platform on the folder, make a key and fetch the worker's brief with it."""
+    url = usual_url("partner-api")
+    return [
+        f"Ask the API: coworkai up --data {data}, and in another terminal",
+        f"  KEY=$(coworkai keys create {tenant_id} --reach individual --data {data})",
+        f'  curl -H "Authorization: Bearer $KEY" "{url}/v1/workers/{user_id}/brief?date={day}"',
+    ]
 
 
 def first_block(blocks: pl.DataFrame) -> str | None:

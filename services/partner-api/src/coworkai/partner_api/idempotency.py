@@ -73,7 +73,10 @@ class Kept:
 
 
 class IdempotencyKeys:
-    """The kept answers in the store. Safe to share between threads; methods raise StorageUnavailable."""
+    """The kept answers in the store, which forgets them by itself (`Control.purge`).
+
+    Safe to share between threads; methods raise StorageUnavailable.
+    """
 
     def __init__(
         self, database: Database, secrets: Secrets, kept_for: timedelta, clock: Clock = utc_now
@@ -180,13 +183,6 @@ class IdempotencyKeys:
                 .where(_is(claim.request), table.c.status.is_(None), table.c.expires_at == claim.until)
                 .values(expires_at=self._clock())
             )
-
-    def purge(self) -> int:
-        """Delete what is older than it is kept; how many."""
-        with self._database.write() as connection:
-            return connection.execute(
-                delete(table).where(table.c.created_at <= self._clock() - self._kept_for)
-            ).rowcount
 
     def _opened(self, request: Request, status: int, headers: list[list[str]], body: bytes) -> Kept:
         return Kept(
