@@ -19,7 +19,7 @@ from tests.unit.partner_api.gold_lake import GoldLake, day, kpis
 from coworkai.common.control import Lane, Stage
 from coworkai.common.lake import compact, vacuum
 from coworkai.common.outputs import Outputs
-from coworkai.common.tables import GOLD_KPI_DAILY
+from coworkai.common.tables import GOLD_BRIEFS, GOLD_KPI_DAILY
 
 pytestmark = [
     pytest.mark.timeout(120),
@@ -107,12 +107,20 @@ def test_the_client_travels_in_time(partner: Partner, delta: bool) -> None:
 def test_the_client_limits_and_hints(partner: Partner, delta: bool) -> None:
     table = partner.table()
     assert len(delta_sharing.load_as_pandas(table, limit=7, use_delta_format=delta)) == 7
-    if not delta:  # The client cannot make an empty frame in delta format.
-        assert len(delta_sharing.load_as_pandas(table, limit=0, use_delta_format=delta)) == 0
+    assert len(delta_sharing.load_as_pandas(table, limit=0, use_delta_format=delta)) == 0
     hinted = delta_sharing.load_as_pandas(
         table, version=3, jsonPredicateHints=json.dumps(SECOND_DAY), use_delta_format=delta
     )
     assert rows(hinted).equals(expected(THREE_DAYS[1]))
+
+
+@FORMATS
+def test_a_table_of_which_nothing_is_published_is_an_empty_frame(partner: Partner, delta: bool) -> None:
+    table = partner.table("briefs")
+    frame = delta_sharing.load_as_pandas(table, use_delta_format=delta)
+    assert (len(frame), list(frame.columns)) == (0, GOLD_BRIEFS.schema.names())
+    changes = delta_sharing.load_table_changes_as_pandas(table, starting_version=0, use_delta_format=delta)
+    assert len(changes) == 0
 
 
 @FORMATS

@@ -222,6 +222,8 @@ def test_a_table_of_which_nothing_is_published_is_there_and_empty(api: Api, key:
         protocol, metadata = lines(answer)
         assert "protocol" in protocol
         assert "kpi_daily" in json.dumps(metadata)
+    assert changed(api.get(f"{KPIS}/changes", key=key, params={"startingVersion": 0})) == []
+    assert error_of(api.get(f"{KPIS}/changes", key=key, params={"startingVersion": 1}))[0] == 400
 
 
 # --------------------------------------------------------------------------------------------- versions

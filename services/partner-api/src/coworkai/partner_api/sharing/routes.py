@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
 from fastapi import APIRouter, Depends, Request, Response
@@ -31,12 +31,21 @@ from coworkai.partner_api.sharing.protocol import (
     agree,
     body,
 )
+from coworkai.partner_api.sharing.schemas import (
+    LINES,
+    QUERY,
+    REFUSED,
+    VERSION,
+    SchemaPage,
+    Share,
+    SharePage,
+    TablePage,
+)
 from coworkai.partner_api.signed_urls import PREFIX as FILES_PREFIX
 
-router = APIRouter(tags=["Delta Sharing"])
+router = APIRouter(tags=["Delta Sharing"], responses=REFUSED)
 ACCESS = Access(Scope.SHARING, Reach.AGGREGATE, workers=False, limited=False, extensible=True)
 _TABLE = SHARING_PREFIX + "/shares/{share}/schemas/{schema}/tables/{table}"
-_LINES: dict[int | str, dict[str, Any]] = {200: {"content": {NDJSON: {"schema": {"type": "string"}}}}}
 _INT = 2**31 - 1
 _LONG = 2**63 - 1
 
@@ -146,20 +155,35 @@ def _table_items(caller: Caller) -> list[dict[str, str]]:
 
 
 # --------------------------------------------------------------------------------------------- lists
-@router.get(SHARING_PREFIX + "/shares", operation_id="delta_sharing_list_shares")
+@router.get(
+    SHARING_PREFIX + "/shares",
+    operation_id="delta_sharing_list_shares",
+    summary="List shares",
+    responses={200: {"model": SharePage}},
+)
 async def list_shares(listing: OfList) -> Response:
     """List the shares: the tenant has one."""
     return listing.of("shares", [catalogue.share_item(listing.caller.tenant_id)])
 
 
-@router.get(SHARING_PREFIX + "/shares/{share}", operation_id="delta_sharing_get_share")
+@router.get(
+    SHARING_PREFIX + "/shares/{share}",
+    operation_id="delta_sharing_get_share",
+    summary="Get a share",
+    responses={200: {"model": Share}},
+)
 async def get_share(caller: Recipient, share: str) -> Response:
     """Get a share."""
     _check_share(share)
     return _json({"share": catalogue.share_item(caller.tenant_id)})
 
 
-@router.get(SHARING_PREFIX + "/shares/{share}/schemas", operation_id="delta_sharing_list_schemas")
+@router.get(
+    SHARING_PREFIX + "/shares/{share}/schemas",
+    operation_id="delta_sharing_list_schemas",
+    summary="List schemas",
+    responses={200: {"model": SchemaPage}},
+)
 async def list_schemas(listing: OfList, share: str) -> Response:
     """List the schemas of a share."""
     _check_share(share)
@@ -167,7 +191,10 @@ async def list_schemas(listing: OfList, share: str) -> Response:
 
 
 @router.get(
-    SHARING_PREFIX + "/shares/{share}/schemas/{schema}/tables", operation_id="delta_sharing_list_tables"
+    SHARING_PREFIX + "/shares/{share}/schemas/{schema}/tables",
+    operation_id="delta_sharing_list_tables",
+    summary="List tables of a schema",
+    responses={200: {"model": TablePage}},
 )
 async def list_tables(listing: OfList, share: str, schema: str) -> Response:
     """List the tables of a schema that the caller's reach allows."""
@@ -175,7 +202,12 @@ async def list_tables(listing: OfList, share: str, schema: str) -> Response:
     return listing.of("tables", _table_items(listing.caller))
 
 
-@router.get(SHARING_PREFIX + "/shares/{share}/all-tables", operation_id="delta_sharing_list_all_tables")
+@router.get(
+    SHARING_PREFIX + "/shares/{share}/all-tables",
+    operation_id="delta_sharing_list_all_tables",
+    summary="List tables of a share",
+    responses={200: {"model": TablePage}},
+)
 async def list_all_tables(listing: OfList, share: str) -> Response:
     """List the tables of all schemas that the caller's reach allows."""
     _check_share(share)
@@ -183,7 +215,13 @@ async def list_all_tables(listing: OfList, share: str) -> Response:
 
 
 # --------------------------------------------------------------------------------------------- tables
-@router.get(_TABLE + "/version", operation_id="delta_sharing_table_version")
+@router.get(
+    _TABLE + "/version",
+    operation_id="delta_sharing_table_version",
+    summary="Tell a table's version",
+    response_class=Response,
+    responses=VERSION,
+)
 async def table_version(
     asked: OfTable, starting_timestamp: Annotated[str | None, Parameter(alias="startingTimestamp")] = None
 ) -> Response:
@@ -193,14 +231,26 @@ async def table_version(
     return Response(headers={VERSION_HEADER: str(version)})
 
 
-@router.head(_TABLE, operation_id="delta_sharing_table_version_by_head")
+@router.head(
+    _TABLE,
+    operation_id="delta_sharing_table_version_by_head",
+    summary="Tell a table's version (older clients)",
+    response_class=Response,
+    responses=VERSION,
+)
 async def table_version_by_head(asked: OfTable) -> Response:
     """Tell the published version as older clients ask for it."""
     version = await asked.sharing.version(asked.caller, asked.table, None)
     return Response(headers={VERSION_HEADER: str(version)})
 
 
-@router.get(_TABLE + "/metadata", operation_id="delta_sharing_table_metadata", responses=_LINES)
+@router.get(
+    _TABLE + "/metadata",
+    operation_id="delta_sharing_table_metadata",
+    summary="Describe a table",
+    response_class=Response,
+    responses=LINES,
+)
 async def table_metadata(
     asked: OfTable,
     version: Annotated[int | None, Parameter(ge=0, le=_LONG)] = None,
@@ -214,7 +264,14 @@ async def table_metadata(
     return asked.lines(answer)
 
 
-@router.post(_TABLE + "/query", operation_id="delta_sharing_query_table", responses=_LINES)
+@router.post(
+    _TABLE + "/query",
+    operation_id="delta_sharing_query_table",
+    summary="Read a table",
+    response_class=Response,
+    responses=LINES,
+    openapi_extra=QUERY,
+)
 async def query_table(request: Request, asked: OfTable) -> Response:
     """Give addresses of a table's files: published now, at a version or time, or changed since a version."""
     try:
@@ -224,7 +281,13 @@ async def query_table(request: Request, asked: OfTable) -> Response:
     return asked.lines(await asked.sharing.query(asked.caller, asked.table, asked.agreed, query))
 
 
-@router.get(_TABLE + "/changes", operation_id="delta_sharing_table_changes", responses=_LINES)
+@router.get(
+    _TABLE + "/changes",
+    operation_id="delta_sharing_table_changes",
+    summary="Read changes of a table",
+    response_class=Response,
+    responses=LINES,
+)
 async def table_changes(
     asked: OfTable,
     feed: Annotated[Feed, Depends(_feed)],
