@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
+import uvicorn
 
 from coworkai.common.control import Control, Database
 from coworkai.common.settings import load
+from coworkai.partner_api.connection import protocol
 from coworkai.partner_api.credentials import Credentials, Grant
 from coworkai.partner_api.principal import Scope
 from coworkai.partner_api.secrets import Secrets
@@ -91,10 +96,10 @@ def credentials(folder: Path) -> Iterator[Credentials]:
 
 def everything(connection: socket.socket) -> bytes:
     """What comes until the other side closes."""
-    received = b""
+    received = bytearray()
     while chunk := connection.recv(65_536):
         received += chunk
-    return received
+    return bytes(received)
 
 
 def problem(received: bytes) -> dict[str, object]:
@@ -139,6 +144,45 @@ def test_what_is_no_http_is_answered_with_a_problem(service: Running) -> None:
         told = problem(received)
         assert told["code"] == "bad_request"
         assert str(told["request_id"]).startswith("req_")
+
+
+async def endless(_scope: Any, _receive: Any, send: Any) -> None:
+    """An answer much larger than what sockets hold."""
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": b"x" * 64_000_000})
+
+
+@contextmanager
+def serving(settings: PartnerApiSettings) -> Iterator[int]:
+    """The port of a server whose every answer is endless, in a thread."""
+    config = uvicorn.Config(endless, port=0, http=protocol(settings), lifespan="off", log_config=None)
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    try:
+        while not server.started:
+            thread.join(0.01)
+        yield server.servers[0].sockets[0].getsockname()[1]
+    finally:
+        server.should_exit = True
+        thread.join(MOST_S)
+
+
+def test_a_client_that_does_not_read_its_answer_is_given_up_and_one_that_reads_gets_it_whole(
+    folder: Path,
+) -> None:
+    settings = load(PartnerApiSettings, folder, send_timeout_s=1)
+    request = b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+    with serving(settings) as port:
+        reader = Running(port).connection()
+        stalled = Running(port).connection()
+        with reader, stalled:
+            stalled.sendall(request)
+            reader.sendall(request)
+            assert len(everything(reader).partition(b"\r\n\r\n")[2]) > 64_000_000
+            poller = select.poll()
+            poller.register(stalled, select.POLLERR | select.POLLHUP)
+            assert poller.poll(MOST_S * 1_000), "the server goes on holding the answer"
 
 
 def test_two_lengths_of_one_body_are_no_request(service: Running) -> None:

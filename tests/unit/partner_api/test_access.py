@@ -16,17 +16,21 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from fastapi import APIRouter, FastAPI
+from fastapi.routing import iter_route_contexts
 from tests.unit.partner_api.conftest import NOW, OTHER_TENANT, TENANT, Api
 
 from coworkai.common.control.audit_log import AuditLog
 from coworkai.common.errors import StorageUnavailable
-from coworkai.partner_api.authentication import Authenticator
+from coworkai.common.settings import Mode
+from coworkai.partner_api.app import create_app
+from coworkai.partner_api.authentication import RECOGNISED_AT_ONCE, Authenticator
 from coworkai.partner_api.credentials import Grant, checksum
 from coworkai.partner_api.failures import PER_CREDENTIAL, PER_SOURCE
-from coworkai.partner_api.guard import Access, Caller, Retirement, check_routes, guarded
+from coworkai.partner_api.guard import Access, Caller, Retirement, check_routes, guarded, is_open
 from coworkai.partner_api.principal import Principal, PrincipalKind, Reach, Scope
 from coworkai.partner_api.problems import Refused
 from coworkai.partner_api.secrets import Purpose
+from coworkai.partner_api.settings import PartnerApiSettings
 from coworkai.partner_api.tokens import ALGORITHM, AUDIENCE, TOKEN_TYPE, WORKERS_ISSUER
 
 T = TypeVar("T")
@@ -225,6 +229,20 @@ def test_guessing_at_a_key_is_slowed_and_written_in_its_tenants_audit_log(api: A
     assert 1 <= int(answer.headers["retry-after"]) <= 60
     audit = AuditLog(api.services.database, api.services.secrets.key(Purpose.AUDIT_LOG))
     assert [event.action for event in audit.page(TENANT)] == ["credential.attacked", "credential.created"]
+
+
+def test_many_guesses_at_once_are_slowed_as_those_one_by_one(api: Api) -> None:
+    guesses = [with_wrong_secret(api.key())] * 60
+
+    async def scenario() -> list[httpx.Response]:
+        requests = (
+            api.client.get("/v1/me", headers={"authorization": f"Bearer {guess}"}) for guess in guesses
+        )
+        return await asyncio.gather(*requests)
+
+    statuses = [answer.status_code for answer in api.run(scenario())]
+    assert PER_CREDENTIAL <= statuses.count(401) < PER_CREDENTIAL + RECOGNISED_AT_ONCE
+    assert statuses.count(401) + statuses.count(429) == len(guesses)
 
 
 def test_guessing_does_not_lock_out_the_owner_who_uses_the_key(api: Api) -> None:
@@ -427,6 +445,40 @@ def test_a_read_is_in_the_access_log_of_every_worker_when_the_call_returns(api: 
 
 
 # --------------------------------------------------------------------------------- what a route declares
+def test_what_is_open_is_this_and_nothing_else(api: Api) -> None:
+    routes = {route.path or "" for route in iter_route_contexts(api.app.api.routes)}
+    assert {path for path in routes if is_open(path)} == {
+        "/.well-known/jwks.json",
+        "/.well-known/oauth-authorization-server",
+        "/files/{token}/{file_name}",
+        "/healthz",
+        "/metrics",
+        "/oauth/token",
+        "/problems",
+        "/problems/{code}",
+        "/readyz",
+    }
+    for path in routes:
+        if not is_open(path):
+            assert api.get(path).status_code == 401, path
+
+
+def test_what_the_service_counts_is_not_for_its_callers_in_the_cloud(tmp_path: Path) -> None:
+    settings = PartnerApiSettings(
+        mode=Mode.CLOUD,
+        lake_uri=str(tmp_path),
+        control_url=f"sqlite:///{tmp_path / 'control.db'}",
+        master_key=base64.b64encode(bytes(32)).decode(),  # type: ignore[arg-type]
+        project="p",
+        public_url="https://api.example",
+        push_audience="a",
+        push_service_account="s",
+    )
+    routes = {route.path for route in iter_route_contexts(create_app(settings).api.routes)}
+    assert "/healthz" in routes
+    assert "/metrics" not in routes
+
+
 def app_with(router: APIRouter) -> FastAPI:
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
     app.include_router(router)

@@ -13,7 +13,6 @@ from starlette.responses import StreamingResponse
 from tests.unit.partner_api.conftest import NOW, Api
 
 from coworkai.common.errors import StorageUnavailable
-from coworkai.partner_api.edge import Edge
 from coworkai.partner_api.guard import Access, Caller, Retirement, guarded
 from coworkai.partner_api.principal import Reach, Scope
 from coworkai.partner_api.problems import KINDS, Code, Refused
@@ -279,42 +278,6 @@ def test_a_body_that_does_not_arrive_in_time_is_given_up(start: Callable[..., Ap
     answer = api.post("/v1/worker-tokens", key=api.key(), content=slow())
     assert (answer.status_code, answer.json()["code"]) == (408, "request_timeout")
     assert answer.headers["connection"] == "close"
-
-
-def test_a_client_that_does_not_read_its_answer_is_given_up(start: Callable[..., Api]) -> None:
-    api = start(send_timeout_s=0.01)
-    app: Edge = api.app
-    key = api.key()
-
-    @app.api.get("/v1/stream")
-    async def stream(_caller: Annotated[Caller, guarded(READ)]) -> Response:
-        async def rows() -> Any:
-            while True:
-                yield b"row"
-
-        return StreamingResponse(rows())
-
-    async def scenario() -> None:
-        async def receive() -> Any:
-            await asyncio.Event().wait()
-
-        async def send(message: Any) -> None:
-            if message["type"] == "http.response.body":
-                await asyncio.Event().wait()
-
-        scope = {
-            "type": "http",
-            "method": "GET",
-            "path": "/v1/stream",
-            "raw_path": b"/v1/stream",
-            "query_string": b"",
-            "headers": [(b"authorization", f"Bearer {key}".encode())],
-            "client": ("192.0.2.1", 1),
-        }
-        async with asyncio.timeout(30):
-            await app(scope, receive, send)
-
-    api.run(scenario())
 
 
 def test_an_injection_in_a_header_reaches_no_answer(api: Api) -> None:

@@ -37,6 +37,7 @@ MAX_KNOWN = 20_000
 MAX_HEADER_BYTES = 4_200
 TOUCH_EVERY_S = 30.0
 LOOKS_AT_ONCE = 500
+RECOGNISED_AT_ONCE = 4
 CHALLENGE = 'Bearer realm="coworkai"'
 
 
@@ -91,6 +92,7 @@ class Authenticator:
         self._known: OrderedDict[bytes, Known] = OrderedDict()
         self._standings: WeakValueDictionary[str, Standing] = WeakValueDictionary()
         self._last_used: dict[str, datetime] = {}
+        self._recognising = asyncio.Semaphore(RECOGNISED_AT_ONCE)
 
     async def authenticate(self, authorization: bytes | None, source: str) -> Principal:
         """The principal of an `Authorization` header, sent from `source`.
@@ -102,10 +104,7 @@ class Authenticator:
         digest = self._secrets.mac(Purpose.CREDENTIALS, b"presented", presented)
         known = self._known.get(digest)
         if known is None:
-            known = await self._recognise(presented.decode("ascii", "replace"), source)
-            self._known[digest] = known
-            if len(self._known) > MAX_KNOWN:
-                self._known.popitem(last=False)
+            known = await self._recognised(digest, presented.decode("ascii", "replace"), source)
         if known.expires_at is not None and known.expires_at <= self._clock():
             del self._known[digest]
             raise _expired()
@@ -135,15 +134,31 @@ class Authenticator:
             used, self._last_used = self._last_used, {}
             await self._in_store(lambda: self._credentials.touch(used))
 
-    async def verify_secret(self, credential_id: str, secret: str, source: str) -> Credential:
-        """The live credential whose secret this is. Raises Refused (401, 429) and StorageUnavailable."""
+    async def verify_client(self, client_id: str, secret: str, source: str) -> Credential:
+        """The live OAuth client whose secret this is. Raises Refused (401, 429) and StorageUnavailable."""
+        async with self._recognising:
+            return await self._matching(PrincipalKind.OAUTH_CLIENT, client_id, secret, source)
+
+    async def _matching(
+        self, kind: PrincipalKind, credential_id: str, secret: str, source: str
+    ) -> Credential:
         self.failures.check(source, credential_id)
         found = await self._in_store(lambda: self._credentials.matching(credential_id, secret))
-        if found is None:
+        if found is None or found.kind is not kind:
             await self._failed(source, credential_id)
             raise _invalid("the key or secret is not known")
         self._check(found)
         return found
+
+    async def _recognised(self, digest: bytes, presented: str, source: str) -> Known:
+        """What is presented for the first time, by few at once: failures count before the next ones try."""
+        async with self._recognising:
+            known = self._known.get(digest)
+            if known is None:
+                known = self._known[digest] = await self._recognise(presented, source)
+                if len(self._known) > MAX_KNOWN:
+                    self._known.popitem(last=False)
+        return known
 
     async def _recognise(self, presented: str, source: str) -> Known:
         if presented.startswith(KEY_PREFIX):
@@ -152,9 +167,7 @@ class Authenticator:
                 self.failures.check(source, None)
                 await self._failed(source, None)
                 raise _invalid("the API key is mistyped or cut: its checksum is not right")
-            found = await self.verify_secret(credential_id, presented, source)
-            if found.kind is not PrincipalKind.API_KEY:
-                raise _invalid("the key is not known")
+            found = await self._matching(PrincipalKind.API_KEY, credential_id, presented, source)
             return Known(found.principal(), None, self._standing(found))
         self.failures.check(source, None)
         try:

@@ -1,12 +1,15 @@
-"""One HTTP connection: its requests' heads arrive in time and within a size, or it is closed.
+"""One HTTP connection: heads arrive in time and within a size, and answers are read, or it ends.
 
-The server's own protocol waits for ever for a head, and takes one of any size. Bodies are the edge's part.
+The server's own protocol waits for ever for a head, takes one of any size, and holds an answer for as long as
+its client does not read it. Bodies of requests are the edge's part.
 """
 
 from __future__ import annotations
 
 import asyncio
 import secrets
+import socket
+import struct
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
@@ -23,6 +26,7 @@ def protocol(settings: PartnerApiSettings) -> type[asyncio.Protocol]:
 
     class Connection(_Connection):
         head_timeout_s = settings.head_timeout_s
+        send_timeout_s = settings.send_timeout_s
         max_head_bytes = HEAD_ROOM * settings.max_header_bytes
 
     return Connection
@@ -30,7 +34,10 @@ def protocol(settings: PartnerApiSettings) -> type[asyncio.Protocol]:
 
 class _Connection(HttpToolsProtocol):
     head_timeout_s: float
+    send_timeout_s: float
     max_head_bytes: int
+    _stall_timer: asyncio.TimerHandle | None = None
+    _unread_bytes = 0
     _head_timer: asyncio.TimerHandle | None = None
     _head_bytes = 0
 
@@ -40,6 +47,7 @@ class _Connection(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._end_head()
+        self._end_stall()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -57,6 +65,14 @@ class _Connection(HttpToolsProtocol):
         self._end_head()
         super().on_headers_complete()
 
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._expect_reading()
+
+    def resume_writing(self) -> None:
+        self._end_stall()
+        super().resume_writing()
+
     def send_400_response(self, msg: str) -> None:
         self._refuse(Refused(Code.BAD_REQUEST, "the request is no HTTP"))
 
@@ -73,6 +89,24 @@ class _Connection(HttpToolsProtocol):
     def _give_up(self) -> None:
         self._head_timer = None
         self.transport.close()
+
+    def _expect_reading(self) -> None:
+        self._unread_bytes = self.transport.get_write_buffer_size()
+        self._stall_timer = self.loop.call_later(self.send_timeout_s, self._check_reading)
+
+    def _check_reading(self) -> None:
+        if self.transport.get_write_buffer_size() == self._unread_bytes:
+            # Neither we nor the system go on holding what the client does not read.
+            connection = self.transport.get_extra_info("socket")
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            self.transport.abort()
+        else:
+            self._expect_reading()
+
+    def _end_stall(self) -> None:
+        if self._stall_timer is not None:
+            self._stall_timer.cancel()
+            self._stall_timer = None
 
     def _refuse(self, refused: Refused) -> None:
         self._end_head()

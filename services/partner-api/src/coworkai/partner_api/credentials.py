@@ -224,7 +224,7 @@ class Credentials:
 
         Raises NotFound.
         """
-        with self._database.write() as connection:
+        with self._database.write(forced=True) as connection:
             found = self._locked(connection, credential_id)
             if found.revoked_at is not None:
                 return found

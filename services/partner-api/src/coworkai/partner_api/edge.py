@@ -22,7 +22,7 @@ from fastapi import FastAPI, Request
 from fastapi.routing import iter_route_contexts
 
 from coworkai.common.errors import CoworkError
-from coworkai.common.observability import get_logger
+from coworkai.common.observability import get_logger, meter
 from coworkai.partner_api.guard import Access, Exchange, caller_of, is_open
 from coworkai.partner_api.principal import Principal
 from coworkai.partner_api.problems import Answer, Code, Refused, answer
@@ -37,6 +37,9 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
 log = get_logger(__name__)
+_refusals = meter().create_counter(
+    "coworkai.partner_api.refusals", description="answers with a status of 400 or more, by status"
+)
 
 SECURITY_HEADERS: Sequence[tuple[bytes, bytes]] = (
     (b"x-content-type-options", b"nosniff"),
@@ -79,7 +82,7 @@ class Edge:
         exchange = Exchange(f"req_{secrets.token_hex(12)}", source, [])
         scope.setdefault("state", {})["exchange"] = exchange
         has_body = b"content-length" in headers or b"transfer-encoding" in headers
-        outgoing = _Outgoing(exchange, send, self._settings.send_timeout_s, has_body=has_body)
+        outgoing = _Outgoing(exchange, send, has_body=has_body)
         try:
             await self._handle(scope, headers, exchange, receive, outgoing)
         except ClientGone:
@@ -171,12 +174,11 @@ class Edge:
 
 
 class _Outgoing:
-    """The way out: adds headers to the answer, and gives up on a client that does not read it."""
+    """The way out: adds headers to the answer."""
 
-    def __init__(self, exchange: Exchange, send: Send, timeout_s: float, *, has_body: bool) -> None:
+    def __init__(self, exchange: Exchange, send: Send, *, has_body: bool) -> None:
         self._exchange = exchange
         self._send = send
-        self._timeout_s = timeout_s
         self._rate_limit: RateLimit | None = None
         self._window: Window | None = None
         self.has_unread_body = has_body
@@ -187,18 +189,10 @@ class _Outgoing:
         if message["type"] == "http.response.start":
             self.has_started = True
             message["headers"] = self._headers(message)
-            await self._send(message)
-            return
-        if message.get("more_body", False):
-            try:
-                async with asyncio.timeout(self._timeout_s):
-                    await self._send(message)
-            except TimeoutError:
-                log.warning("client does not read", request_id=self._exchange.request_id)
-                raise ClientGone from None
-            return
+            if message["status"] >= 400:
+                _refusals.add(1, {"status": message["status"]})
         await self._send(message)
-        self.is_complete = True
+        self.is_complete = message["type"] == "http.response.body" and not message.get("more_body", False)
 
     def count(self, rate_limit: RateLimit, principal: Principal) -> None:
         """Count the request in the principal's quota, which the answer tells. Raises Refused (429)."""

@@ -9,7 +9,7 @@ from datetime import timedelta
 from urllib.parse import parse_qsl, unquote_plus
 
 from coworkai.partner_api.credentials import Credential
-from coworkai.partner_api.principal import PrincipalKind, Scope
+from coworkai.partner_api.principal import Scope
 from coworkai.partner_api.problems import Code, Refused
 from coworkai.partner_api.services import Services
 
@@ -101,14 +101,11 @@ async def issue(services: Services, asked: TokenRequest, source: str, request_id
 
 async def _client(services: Services, asked: TokenRequest, source: str) -> Credential:
     try:
-        client = await services.authenticator.verify_secret(asked.client_id, asked.client_secret, source)
+        return await services.authenticator.verify_client(asked.client_id, asked.client_secret, source)
     except Refused as refused:
         if refused.kind is Code.TOO_MANY_FAILURES:
             raise
         raise OAuthError("invalid_client", refused.message, 401, CHALLENGE) from None
-    if client.kind is not PrincipalKind.OAUTH_CLIENT:
-        raise OAuthError("invalid_client", "the key or secret is not known", 401, CHALLENGE)
-    return client
 
 
 def _fields(content_type: str, body: bytes) -> dict[str, str]:

@@ -27,7 +27,9 @@ class PartnerApiSettings(CommonSettings):
     head_timeout_s: float = Field(default=10, gt=0, description="seconds in which a request's head arrives")
     body_timeout_s: float = Field(default=15, gt=0, description="seconds in which a request's body arrives")
     send_timeout_s: float = Field(
-        default=30, gt=0, description="seconds that a client may take to read the next piece of an answer"
+        default=60,
+        gt=0,
+        description="seconds after which a client that reads nothing of its answer is given up",
     )
     trusted_proxies: int = Field(
         default_factory=lambda data: 1 if data["mode"] is Mode.CLOUD else 0,
