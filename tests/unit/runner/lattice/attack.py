@@ -8,7 +8,7 @@ of fewer workers than the smallest group.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from itertools import combinations, product
@@ -16,7 +16,9 @@ from itertools import combinations, product
 import numpy as np
 import numpy.typing as npt
 import polars as pl
+import pytest
 
+from coworkai.common.measures import CATALOGUE, Aggregation
 from coworkai.runner.lattice.blocks import newest
 from coworkai.runner.lattice.cells import TERMS
 
@@ -66,16 +68,27 @@ def _answers(lattice: pl.DataFrame, contributions: pl.DataFrame, tenant_id: str)
         covers = [on] if period == "day" else of_week
         assert covered == len(covers)
         terms = TERMS[measure]
-        for name in filter(None, (terms.numerator, terms.minus, terms.denominator)):
-            unknowns = frozenset(
+        parts = {
+            name: frozenset(
                 (user, each, its) for each in covers for user, its in sums[level, group, each, name].items()
             )
-            if name == terms.numerator:
-                assert contributors == len({user for user, _, _ in unknowns})
-            if name == measure and value is not None:
-                total = sum(its for _, _, its in unknowns)
-                assert min(abs(value - total), abs(value - total / len(unknowns))) < 1e-3
+            for name in (terms.numerator, terms.minus, terms.denominator)
+            if name is not None
+        }
+        assert contributors == len({user for user, _, _ in parts[terms.numerator]})
+        assert value == pytest.approx(_value(measure, parts), rel=1e-5, abs=1e-3)
+        for name, unknowns in parts.items():
             yield Answer(f"{period} {on} {level} {group} {measure}", name, unknowns)
+
+
+def _value(measure: str, parts: Mapping[str, frozenset[Unknown]]) -> float:
+    terms, of = TERMS[measure], CATALOGUE[measure]
+    total = {name: sum(value for _, _, value in unknowns) for name, unknowns in parts.items()}
+    total[""] = 0.0
+    above = total[terms.numerator] - total[terms.minus or ""]
+    if of.aggregation is Aggregation.MEAN:
+        return above / len(parts[terms.numerator])
+    return above / (total[terms.denominator] if terms.denominator else 1) * of.scale
 
 
 def isolated_by_pairs_and_triples(answers: Sequence[Answer], min_group: int) -> list[str]:
