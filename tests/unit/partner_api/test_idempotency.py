@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-from tests.unit.partner_api.conftest import TENANT, Api
+from tests.unit.partner_api.conftest import NOW, TENANT, Api
 
+from coworkai.common.control import Database
 from coworkai.common.control.audit_log import AuditLog
 from coworkai.common.errors import StorageUnavailable
 from coworkai.partner_api.guard import Exchange
@@ -24,7 +27,7 @@ from coworkai.partner_api.idempotency import (
 )
 from coworkai.partner_api.principal import Principal, PrincipalKind, Reach, Scope
 from coworkai.partner_api.problems import Code, Refused
-from coworkai.partner_api.secrets import Purpose
+from coworkai.partner_api.secrets import Purpose, Secrets
 
 PATH = "/v1/worker-tokens"
 BODY = {"worker_id": "user_1"}
@@ -226,3 +229,59 @@ def test_a_key_that_is_used_again_after_a_day_is_another_operation(api: Api) -> 
     first = desk.claimed()
     api.now += timedelta(hours=24)
     assert desk.claimed().operation_id != first.operation_id
+
+
+# --------------------------------------------------------------------------------------------- the store
+class IdempotencyContract:
+    """What every store of kept answers promises; a subclass says where it is."""
+
+    @pytest.fixture
+    def url(self, tmp_path: Path) -> str:
+        raise NotImplementedError
+
+    @pytest.fixture
+    def keys(self, url: str) -> Iterator[IdempotencyKeys]:
+        database = Database(url)
+        database.migrate()
+        yield IdempotencyKeys(database, Secrets(bytes(32)), timedelta(hours=24), lambda: NOW)
+        database.close()
+
+    def test_of_many_processes_that_begin_at_once_one_has_the_claim(self, keys: IdempotencyKeys) -> None:
+        request = keys.request(PRINCIPAL, "once", SCOPE, b"{}")
+
+        def begin(_number: int) -> Claim | Kept | Refused:
+            try:
+                return keys.begin(request)
+            except Refused as refused:
+                return refused
+
+        with ThreadPoolExecutor(8) as threads:
+            results = list(threads.map(begin, range(32)))
+        claims = [each for each in results if isinstance(each, Claim)]
+        assert len(claims) == 1
+        assert all(each.kind is Code.IDEMPOTENCY_IN_FLIGHT for each in results if isinstance(each, Refused))
+        answer = Kept(201, [(b"location", b"/v1/exports/1")], b"\x00\xff")
+        keys.keep(claims[0], answer)
+        assert begin(0) == answer
+
+    def test_a_key_is_free_again_when_its_request_was_refused(self, keys: IdempotencyKeys) -> None:
+        request = keys.request(PRINCIPAL, "once", SCOPE, b"{}")
+        claim = keys.begin(request)
+        assert isinstance(claim, Claim)
+        keys.forget(claim)
+        assert isinstance(keys.begin(keys.request(PRINCIPAL, "once", SCOPE, b"another")), Claim)
+
+    def test_a_request_that_failed_is_the_same_operation_the_next_time(self, keys: IdempotencyKeys) -> None:
+        request = keys.request(PRINCIPAL, "once", SCOPE, b"{}")
+        claim = keys.begin(request)
+        assert isinstance(claim, Claim)
+        keys.release(claim)
+        again = keys.begin(request)
+        assert isinstance(again, Claim)
+        assert again.operation_id == claim.operation_id
+
+
+class TestIdempotency(IdempotencyContract):
+    @pytest.fixture
+    def url(self, tmp_path: Path) -> str:
+        return f"sqlite:///{tmp_path / 'control.db'}"

@@ -131,7 +131,10 @@ class IdempotencyKeys:
             ).first()
             if made is not None:
                 return Claim(request, self._operation_id(request, now), now, until)
-            row = connection.execute(select(table).where(is_mine).with_for_update()).one()
+            row = connection.execute(select(table).where(is_mine).with_for_update()).one_or_none()
+            if row is None:
+                # It was refused at this moment, and is free again.
+                raise _in_flight()
             if row.request_digest != request.digest:
                 raise Refused(
                     Code.IDEMPOTENCY_MISMATCH,
@@ -141,12 +144,7 @@ class IdempotencyKeys:
             if row.status is not None:
                 return self._opened(request, row.status, row.headers, row.body)
             if row.expires_at > now:
-                raise Refused(
-                    Code.IDEMPOTENCY_IN_FLIGHT,
-                    "the first request under this Idempotency-Key has no answer yet",
-                    remedy="try again, under the same key",
-                    headers={"retry-after": RETRY_AFTER_S},
-                )
+                raise _in_flight()
             connection.execute(update(table).where(is_mine).values(expires_at=until))
             return Claim(request, self._operation_id(request, row.created_at), row.created_at, until)
 
@@ -264,6 +262,15 @@ async def _send(answer: Kept, send: Send, *, replayed: bool = False) -> None:
     headers = [*answer.headers, REPLAYED] if replayed else answer.headers
     await send({"type": "http.response.start", "status": answer.status, "headers": headers})
     await send({"type": "http.response.body", "body": answer.body})
+
+
+def _in_flight() -> Refused:
+    return Refused(
+        Code.IDEMPOTENCY_IN_FLIGHT,
+        "the first request under this Idempotency-Key has no answer yet",
+        remedy="try again, under the same key",
+        headers={"retry-after": RETRY_AFTER_S},
+    )
 
 
 def _is(request: Request) -> Any:
