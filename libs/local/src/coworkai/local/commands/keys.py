@@ -33,13 +33,11 @@ from coworkai.local.commands.options import (
     tenant_id,
 )
 from coworkai.local.identities import known_tenant, stored_user_id
-from coworkai.local.platform import usual_url
 from coworkai.partner_api.credentials import Credential, Credentials, Grant, Issued, id_named
 from coworkai.partner_api.principal import PrincipalKind, Reach, Scope
 from coworkai.partner_api.secrets import Secrets
 from coworkai.partner_api.settings import PartnerApiSettings
 from coworkai.partner_api.sharing import profile as sharing_profile
-from coworkai.partner_api.tokens import Tokens
 
 app = typer.Typer(no_args_is_help=True, help="Keys, OAuth clients and worker tokens for the partner API.")
 
@@ -213,9 +211,13 @@ def worker_token(
 
     Example: coworkai keys worker-token acme ana
     """
+    from coworkai.partner_api.tokens import Tokens
+
     with _desk(data) as desk:
         worker_id = desk.worker_id(tenant, user)
-        token = desk.tokens.for_worker(worker_id, tenant, timedelta(hours=hours), made_by=None)
+        token = Tokens(desk.secrets, desk.settings.public_url).for_worker(
+            worker_id, tenant, timedelta(hours=hours), made_by=None
+        )
         desk.credentials.audit(
             tenant,
             actor=_actor(),
@@ -234,8 +236,8 @@ class _Desk:
     """What these commands work with."""
 
     settings: PartnerApiSettings
+    secrets: Secrets
     credentials: Credentials
-    tokens: Tokens
 
     def worker_id(self, tenant: str, user: str) -> str:
         """The worker's id in the API, given so or as it was sent. Raises NotFound for no such tenant."""
@@ -261,7 +263,7 @@ def _desk(data: Path) -> Iterator[_Desk]:
     database = Database(settings.control_url)
     try:
         database.migrate()
-        yield _Desk(settings, Credentials(database, secrets), Tokens(secrets, settings.public_url))
+        yield _Desk(settings, secrets, Credentials(database, secrets))
     finally:
         database.close()
 
@@ -278,6 +280,8 @@ def _check_profile(file: Path, scopes: frozenset[Scope], *, limited: bool) -> No
 
 
 def _write_profile(file: Path, issued: Issued, settings: PartnerApiSettings) -> None:
+    from coworkai.local.platform import usual_url
+
     made = issued.credential
     url = settings.public_url if "public_url" in settings.model_fields_set else usual_url("partner-api")
     if made.kind is PrincipalKind.OAUTH_CLIENT:
