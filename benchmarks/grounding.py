@@ -1,7 +1,8 @@
 """The grounding gate: the share of seeded falsehoods that it refuses, of true statements that pass, its cost.
 
 The figures are of phrasings and a seed that the gate was not tuned on; without any, they are of those that
-it was tuned on, say so, and have no target. Precision is the share of true statements that pass.
+it was tuned on, say so, and have no target. Precision is the share of true statements that pass. The prompt's
+forms, joined as it allows (grounding_forms.py), are measured beside them.
 """
 
 from __future__ import annotations
@@ -10,9 +11,20 @@ from collections import Counter
 from collections.abc import Iterator
 from random import Random
 
-from benchmarks.grounding_cases import Case, books, falsehoods, has_phrasings, phrasings, true_statements
+from benchmarks.grounding_cases import (
+    Case,
+    books,
+    draw,
+    falsehoods,
+    has_phrasings,
+    phrasings,
+    single_faults,
+    true_statements,
+)
+from benchmarks.grounding_forms import joined
 from benchmarks.measure import cpu
 from benchmarks.result import Result
+from coworkai.insights.brief import TEMPLATE_MAX_CHARS
 from coworkai.insights.facts import FactBook
 from coworkai.insights.grounding import violations
 
@@ -20,6 +32,9 @@ DEV_SEED = 20261001
 REPORTED_SEED = 77_003
 DAYS = 30
 REPEATS = 3
+FORMS_SEED = 41_011
+JOINS = 600
+BOOKS_A_JOIN = 3
 
 
 def run() -> list[Result]:
@@ -38,6 +53,7 @@ def run() -> list[Result]:
         Result(name, "precision on true statements", 100 * (1 - wrongly / truths), "%", at_least=share),
         *(Result(name, f"recall, {kind}", 100 * refused[kind] / count, "%") for kind, count in total.items()),
         Result(name, "a statement", _cost_ms(cases), "CPU ms", at_most=0.3),
+        *_of_forms(),
     ]
 
 
@@ -47,6 +63,32 @@ def labelled(words: str, seed: int, days: int = DAYS) -> Iterator[tuple[Case, Fa
     for book in books(seed, days):
         for case in (*true_statements(book, said), *falsehoods(book, said, random)):
             yield case, book
+
+
+def of_forms(seed: int, count: int, days: int) -> Iterator[tuple[Case, FactBook]]:
+    """Joined forms of the prompt over some of the books, each with its single faults."""
+    random, words = Random(seed), phrasings("dev")
+    held = list(books(seed, days))
+    for phrasing in joined(Random(seed), count):
+        for book in random.sample(held, min(BOOKS_A_JOIN, days)):
+            drawn = draw(phrasing, book)
+            if drawn is not None and len(drawn.text) <= TEMPLATE_MAX_CHARS:
+                yield Case("true", drawn.statement(), frozenset(book.facts)), book
+                yield from ((case, book) for case in single_faults(phrasing, book, words, random))
+
+
+def _of_forms() -> list[Result]:
+    passed, total = Counter[bool](), Counter[bool]()
+    for case, book in of_forms(FORMS_SEED, JOINS, DAYS):
+        is_true = case.kind == "true"
+        total[is_true] += 1
+        passed[is_true] += not violations(case.statement, book, case.offered)
+    name = "grounding, joined forms of the prompt"
+    return [
+        Result(name, "statements", total.total(), "statements"),
+        Result(name, "recall", 100 * (1 - passed[False] / total[False]), "%", at_least=99),
+        Result(name, "precision on true statements", 100 * passed[True] / total[True], "%", at_least=99),
+    ]
 
 
 def _cost_ms(cases: list[tuple[Case, FactBook]]) -> float:

@@ -426,6 +426,30 @@ def falsehoods(book: FactBook, words: Phrasings, random: Random, per_kind: int =
                 yield case
 
 
+def single_faults(
+    phrasing: Mapping[str, str], book: FactBook, words: Phrasings, random: Random
+) -> Iterator[Case]:
+    """One of every kind from a phrasing; of statuses and directions, each that it says turned by itself."""
+    drawn = draw(phrasing, book)
+    if drawn is None:
+        return
+    for kind, change in _CHANGES.items():
+        if change not in {_flipped, _turned}:
+            case = change(_Change(kind, phrasing, drawn, book, words, random))
+            if case is not None:
+                yield case
+    text = phrasing["text"]
+    for kind, pattern, turned in (
+        ("flipped status", _STATUS, r"\2"),
+        ("turned direction", _DIRECTION, r"[\1: \3|\2]"),
+    ):
+        for match in pattern.finditer(text):
+            said = text[: match.start()] + match.expand(turned) + text[match.end() :]
+            false = draw({**phrasing, "text": said}, book)
+            if false is not None:
+                yield Case(kind, false.statement(), frozenset(book.facts))
+
+
 @dataclass(frozen=True, slots=True)
 class _Change:
     kind: str
@@ -534,6 +558,9 @@ def _means_the_same(change: _Change, a: int, b: int) -> bool:
     if change.field(a).unit is not FieldUnit.NAME:
         return False
     mine = {change.fact(n).fact_id for n in change.places() if change.field(n).unit is not FieldUnit.NAME}
+    first, second = change.fact(a), change.fact(b)
+    if first.kind is second.kind and "status" in first.fields and first["status"] == second["status"]:
+        return not mine & {first.fact_id, second.fact_id}
     return not mine & {change.fact(a).fact_id, change.fact(b).fact_id} and "<" not in change.phrasing["text"]
 
 
@@ -620,14 +647,14 @@ def _flipped(change: _Change) -> Case | None:
     if match is None or match[1] == match[2]:
         return None
     drawn = draw(change.phrasing, change.book, flip_status=True)
-    return change.case(drawn.text) if drawn is not None else None
+    return change.case(drawn.text, drawn.claims) if drawn is not None else None
 
 
 def _turned(change: _Change) -> Case | None:
     if _DIRECTION.search(change.phrasing["text"]) is None:
         return None
     drawn = draw(change.phrasing, change.book, flip_direction=True)
-    return change.case(drawn.text) if drawn is not None else None
+    return change.case(drawn.text, drawn.claims) if drawn is not None else None
 
 
 def _ghost(change: _Change) -> Case | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import product
 from random import Random
 
 import msgspec
@@ -187,11 +188,10 @@ def test_every_composed_statement_may_be_published(name: str) -> None:
         assert violations(statement, book, book.facts) == [], statement.text_template
 
 
-@pytest.mark.parametrize("kind", list(KIND))
 @pytest.mark.parametrize("name", sorted(books.every_book()))
-def test_every_replacement_may_be_published(name: str, kind: StatementKind) -> None:
+def test_every_replacement_may_be_published(name: str) -> None:
     book = books.every_book()[name]
-    for one in book.facts.values():
+    for kind, one in product(KIND, book.facts.values()):
         statement = sentence_for([one.fact_id], kind, book)
         if statement is not None:
             assert violations(statement, book, book.facts) == [], statement.text_template
@@ -205,7 +205,7 @@ def test_composed_days_of_a_sample_may_be_published() -> None:
 
 def test_true_phrasings_pass_and_falsehoods_do_not() -> None:
     words, random = phrasings("dev"), Random(11)
-    for book in sample_books(seed=11, days=2):
+    for book in sample_books(seed=11, days=1):
         for case in true_statements(book, words):
             assert violations(case.statement, book, case.offered) == [], case.statement.text_template
         for case in falsehoods(book, words, random, per_kind=3):

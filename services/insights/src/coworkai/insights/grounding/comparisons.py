@@ -12,7 +12,7 @@ from datetime import datetime
 from coworkai.insights.facts import Fact, FactBook, FactKind, FieldUnit
 from coworkai.insights.grounding.lexicon import Rule, lexicon
 from coworkai.insights.grounding.reading import Item, Place, Reading
-from coworkai.insights.grounding.states import has_target
+from coworkai.insights.grounding.states import is_comparison
 from coworkai.insights.grounding.wording import Found
 
 
@@ -35,14 +35,14 @@ def directions(reading: Reading) -> Iterator[Found]:
             entry is None
             or entry.direction is None
             or _is_fallen_within(item, reading)
-            or (entry.statuses and has_target(reading))
+            or (entry.statuses and not is_comparison(item, reading))
             or entry.refused
         ):
             continue
         sign = -entry.direction if _is_reversed(item, reading) and entry.direction else entry.direction
         difference = _difference(item, reading)
         if difference is None:
-            if not reading.is_plan and not (entry.measures or entry.superlative):
+            if not reading.advises(item) and not (entry.measures or entry.superlative):
                 yield Found(Rule.DIRECTION, item, "a comparison with nothing that is cited")
         elif _is_of_another(item, reading):
             yield Found(Rule.MEASURE, item, "a direction said of another measure")
@@ -166,7 +166,7 @@ def superlatives(reading: Reading) -> Iterator[Found]:
         name = entry.superlative or "max"
         target = _target(item, reading)
         if target is None:
-            if not reading.is_plan and not _is_definition(item, reading):
+            if not reading.advises(item) and not _is_definition(item, reading):
                 yield Found(Rule.SUPERLATIVE, item, "a superlative of nothing that is cited")
         elif not _holds(name, target, reading.book) and not _are_first(target, reading):
             yield Found(Rule.SUPERLATIVE, item, "a superlative that does not hold")
@@ -175,7 +175,11 @@ def superlatives(reading: Reading) -> Iterator[Found]:
 def _is_in_turn(item: Item, reading: Reading) -> bool:
     """ "Mute {0} first", "First, return to {0}": what advice begins with."""
     after = reading.word_after(item)
-    return reading.is_plan and item.text == "first" and (after is None or not after.is_word)
+    return (
+        reading.advises(item)
+        and item.text == "first"
+        and (after is None or not after.is_word or (after.entry is not None and after.entry.joint))
+    )
 
 
 def _is_definition(item: Item, reading: Reading) -> bool:
@@ -195,6 +199,8 @@ def _ranked(item: Item, reading: Reading) -> Place | None:
 
 def _target(item: Item, reading: Reading) -> Place | None:
     """The value or name that a superlative is said of; a day's measure only where the week is spoken of."""
+    if any(other.place and other.place.fact.measure == "longest_block_s" for other in reading.part_of(item)):
+        return None
     spans_days = any(one.entry is not None and one.entry.day == "window" for one in reading.items)
     sizes = set(_SIZES) if spans_days else set(_SIZES) - {FactKind.KPI}
     near = [
@@ -202,6 +208,11 @@ def _target(item: Item, reading: Reading) -> Place | None:
         for one in reading.places
         if one.place is not None and one.place.fact.kind in sizes and one.sentence == item.sentence
     ]
+    if reading.is_of_last_named(item):
+        own = [
+            one for one in reading.places if one.at < item.at and one.place and one.place.fact.kind in sizes
+        ]
+        return own[-1].place if own else None
     own = [one for one in near if one.part == item.part]
     after = [one for one in near if one.part > item.part]
     before = [one for one in near if one.part < item.part]

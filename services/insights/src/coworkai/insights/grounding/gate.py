@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from coworkai.insights.brief import Statement
 from coworkai.insights.clean import is_clean
 from coworkai.insights.facts import FactBook, FieldUnit
-from coworkai.insights.grounding import comparisons, measured, states, support, values, wording
+from coworkai.insights.grounding import comparisons, measured, named, states, support, values, wording
 from coworkai.insights.grounding.lexicon import Rule
 from coworkai.insights.grounding.reading import Reading, read
 from coworkai.insights.render import PLACE, Unrenderable, render
@@ -40,13 +40,13 @@ _RULES: tuple[Callable[[Reading], Iterator[wording.Found]], ...] = (
     wording.names,
     measured.measures,
     measured.comparisons,
+    named.kinds,
     values.roles,
     values.pairs,
     values.spans,
     values.twice,
     values.wholes,
     states.statuses,
-    states.unstated,
     states.flags,
     comparisons.usual,
     comparisons.directions,

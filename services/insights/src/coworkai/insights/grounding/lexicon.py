@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from enum import StrEnum
 from functools import cache
@@ -94,6 +94,9 @@ class Entry:
     of_plans: bool = False
     refused: Rule | None = None
 
+    is_plain: bool = False
+    """Nothing but a word that is known."""
+
     def __or__(self, other: Entry) -> Entry:
         """What two sections say of one phrase."""
         merged = {
@@ -110,7 +113,8 @@ class Entry:
 @dataclass(frozen=True, slots=True)
 class Lexicon:
     """`phrases` are the lengths of the phrases that begin with a word, the longest first, and `entries` what
-    each says; `wholes` by part, `related` and `sets` by name; `numbers` are the number words."""
+    each says; `wholes` by part, `related` and `sets` by name; `numbers` are the number words; `beside` are
+    patterns of what stands before and after names, by what they are names of."""
 
     phrases: Mapping[str, tuple[int, ...]]
     entries: Mapping[tuple[str, ...], Entry]
@@ -118,6 +122,7 @@ class Lexicon:
     related: Mapping[str, frozenset[str]]
     sets: Mapping[str, frozenset[str]]
     numbers: frozenset[str]
+    beside: Mapping[str, Mapping[str, Sequence[str]]]
 
     def longest(self, words: list[str], at: int) -> tuple[int, Entry | None]:
         """How many of the words from `at` on make a phrase, and its entry; (1, None) for an unknown word."""
@@ -147,6 +152,9 @@ _JOINTS = frozenset(
 )
 """Words that begin a new part of a sentence."""
 
+_MEASURED = frozenset({"met", "exceeded", "missed"})
+"""Statuses that are of more or less: "behind", "below target"."""
+
 
 @cache
 def lexicon() -> Lexicon:
@@ -167,12 +175,16 @@ def lexicon() -> Lexicon:
         say(section, entry)
     say(_JOINTS, Entry(joint=True))
     for words, entry in entries.items():
-        if entry.statuses and entry.direction is None and entry.turns is None and len(words) > 1:
+        if entry.statuses & _MEASURED and entry.direction is None and entry.turns is None and len(words) > 1:
             last = entries.get(words[-1:], Entry())
             entries[words] = replace(entry, direction=last.direction, turns=last.turns)
+    plain_entries = (Entry(), Entry(joint=True))
     known = {words[0] for words in entries if len(words) == 1}
     say(set(_plain_words(plain)), Entry())
     say(set(plain["planning"].split()) - known - set(_plain_words(plain)), Entry(of_plans=True))
+    for words, entry in entries.items():
+        if entry in plain_entries:
+            entries[words] = replace(entry, is_plain=True)
     by_first: dict[str, set[int]] = {}
     for words in entries:
         by_first.setdefault(words[0], set()).add(len(words))
@@ -188,6 +200,7 @@ def lexicon() -> Lexicon:
             {name: frozenset(words) for name, words in (measures["sets"] | wording["sets"]).items()}
         ),
         frozenset(words[0] for words, entry in entries.items() if entry.number is not None),
+        MappingProxyType(wording["beside"]),
     )
 
 

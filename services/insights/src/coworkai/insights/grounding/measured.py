@@ -178,8 +178,23 @@ def _selectors(
         for at, mention in chosen.items()
         if at != item.at and not _is_usual_of(reading.items[at], item)
     }
-    own = [mention for mention in mentions if mention.sentence == item.sentence and mention.at not in others]
+    own = [
+        mention for mention in mentions if _is_told_with(mention, item, reading) and mention.at not in others
+    ]
     return item.place.selectors if any(_fits(mention, item) for mention in own) else named
+
+
+def _is_told_with(mention: Item, item: Item, reading: Reading) -> bool:
+    """Whether a phrase is of the value's part, or of one beside it that has no value of another."""
+    if mention.part == item.part:
+        return True
+    return (
+        mention.sentence == item.sentence
+        and abs(mention.part - item.part) == 1
+        and all(
+            other.place is None or _is_of_measure(other, item) for other in reading.part_of(mention)
+        )
+    )
 
 
 def _is_usual_of(one: Item, other: Item) -> bool:

@@ -5,25 +5,36 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 
+from coworkai.insights.facts import FactKind
 from coworkai.insights.grounding.lexicon import lexicon
 from coworkai.insights.grounding.reading import Item, Reading
 
 _WORDS_BETWEEN_MAX = 3
+_COMPARED = frozenset({FactKind.KPI, FactKind.BASELINE})
 
 
 def in_order(reading: Reading, values: Sequence[Item], others: Sequence[Item]) -> Iterator[tuple[int, Item]]:
     """Pairs of "focus and active time came to {0} and {1}": a run of each, equally long, in one sentence."""
     for sentence in {item.sentence for item in values}:
-        runs = [
-            run
-            for run in _runs(reading, [*values, *others], values)
-            if len(run) > 1 and run[0].sentence == sentence
-        ]
+        runs = [run for run in _runs(reading, [*values, *others], values) if run[0].sentence == sentence]
         for first, second in pairwise(runs):
-            if len(first) == len(second) and (first[0] in values) != (second[0] in values):
+            if 1 < len(first) == len(second) and (first[0] in values) != (second[0] in values):
                 numbers, names = (first, second) if first[0] in values else (second, first)
+                if (
+                    _are_of_one_measure(numbers)
+                    or len({one.place and one.place.fact.kind for one in numbers}) > 1
+                ):
+                    continue
                 for value, other in zip(numbers, names, strict=True):
                     yield value.at, other
+
+
+def _are_of_one_measure(values: Sequence[Item]) -> bool:
+    """ "{0}, {1} more than usual": a value and what is usual of it are no list."""
+    measures = [
+        item.place.fact.measure for item in values if item.place and item.place.fact.kind in _COMPARED
+    ]
+    return len(set(measures)) < len(measures)
 
 
 def _runs(reading: Reading, items: Iterable[Item], values: Sequence[Item]) -> list[list[Item]]:

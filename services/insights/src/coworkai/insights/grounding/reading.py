@@ -51,6 +51,8 @@ _TOOL_NAMES = {FactKind.USAGE: ("name",), FactKind.FOCUS: ("app",), FactKind.SLI
 _PLAIN_NAME = re.compile(r"[\w.+#-]{1,40}(?: [\w.+#-]{1,20}){0,2}")
 _TURNS = frozenset({"up", "down"})
 _USUAL_WITHIN = 4
+_PREPOSITIONS = frozenset({"in", "of", "for", "on", "at"})
+_BEFORE_IT = frozenset({",", ":", "and", "but", "while"})
 _QUOTES = frozenset('“"')
 _NAMED_BY = {FactKind.FOCUS: "app", FactKind.SLICE: "app"}
 
@@ -125,6 +127,46 @@ class Reading:
     @cached_property
     def is_plan(self) -> bool:
         return self.statement.kind in _PLANS
+
+    @cached_property
+    def segments(self) -> list[int]:
+        """For each item, how many semicolons and sentences stand before it."""
+        numbers, number = [], 0
+        for item in self.items:
+            numbers.append(number)
+            number += item.text == ";" or item.text in _SENTENCE_ENDS
+        return numbers
+
+    @cached_property
+    def _telling(self) -> frozenset[int]:
+        """Items of advice that tell what is so: "…; it is still open", "…, which has no value yet"."""
+        if not self.is_plan:
+            return frozenset(range(len(self.items)))
+        words = lexicon().sets
+        found: set[int] = set()
+        segment, tells = -1, False
+        for item, following in zip(self.items, [*self.items[1:], None], strict=True):
+            if self.segments[item.at] != segment:
+                segment = self.segments[item.at]
+                is_asked = following is not None and following.text in words["suggesting"]
+                tells = item.place is not None or (item.text.split()[0] in words["telling"] and not is_asked)
+            elif (item.text == "which" and self.items[item.at - 1].text not in _PREPOSITIONS) or (
+                item.text == "it" and self.items[item.at - 1].text in _BEFORE_IT
+            ):
+                tells = True
+            if tells:
+                found.add(item.at)
+        return frozenset(found)
+
+    def advises(self, item: Item) -> bool:
+        """Whether it belongs to what advice says to do, not to what it says is so."""
+        return item.at not in self._telling
+
+    def is_of_last_named(self, item: Item) -> bool:
+        """Whether its part says more of what was named last: "…, which took {0}", "… and it was {0}"."""
+        part = self.part_of(item)
+        opening = part[1] if len(part) > 1 and part[0].text in _BEFORE_IT else part[0]
+        return opening.text in {"it", "which"}
 
     @cached_property
     def parts(self) -> dict[int, list[Item]]:

@@ -37,8 +37,11 @@ _TARGET_NOT = {
 }
 """What a word says of a target, and what it says negated. A target met to the point is not exceeded."""
 _AUXILIARIES = frozenset({"was", "is", "had", "has", "been", "got", "then", "were", "be"})
+_VERBS = frozenset({*_AUXILIARIES, "are", "have", "did", "stands", "came to", "remain"})
+_LINKS = frozenset({",", "and", "both", "also"})
+_STATED = frozenset({FactKind.GOAL, FactKind.TARGET})
 _COUNTED = {"goals_done", "goals_declared"}
-_SUBJECTS = {
+SUBJECTS = {
     "done": {FactKind.GOAL},
     "open": {FactKind.GOAL},
     "met": {FactKind.TARGET},
@@ -52,50 +55,70 @@ _SUBJECTS = {
 
 # ------------------------------------------------------------------------------------------------ statuses
 def statuses(reading: Reading) -> Iterator[Found]:
-    """A status word is said of what has the status; negated, of what has the other one."""
+    """A status word is said of what has the status, negated of what has the other one, and of every goal and
+    target something is."""
+    told = {
+        item.place.fact.fact_id
+        for item in reading.places
+        if item.place is not None and not item.place.is_name
+    }
     for item in reading.items:
         entry = item.entry
         if item.place is not None:
             yield from _placed(item, reading)
         if entry is None or not entry.statuses or entry.refused is not None:
             continue
-        if _is_wanted(item, reading) or (reading.is_plan and item.text in lexicon().sets["asked"]):
+        advises = reading.advises(item)
+        if _is_wanted(item, reading) or (
+            advises and (item.text in lexicon().sets["asked"] or item.text.startswith("to "))
+        ):
             continue
         if "blocker" in entry.statuses:
             yield from _blocker(item, reading)
             continue
-        if _is_verb(item, reading) or (entry.direction is not None and not has_target(reading)):
+        if _is_verb(item, reading) or is_comparison(item, reading):
             continue
-        if _is_of_tool(item, reading) or _is_of_day(item, reading):
+        if _is_of_tool(item, reading) or _is_of_day(item, reading) or _is_of_record(item, reading):
             continue
         facts = _said_of(item, reading)
+        told |= {fact.fact_id for fact in facts}
         if facts:
             negated = is_negated(item, reading)
             if not all(_agrees(item, fact, negated=negated) for fact in facts):
                 yield Found(Rule.STATUS, item, "a status that the cited fact does not have")
-        elif not _is_of_counts(reading) and not reading.is_plan and item.text in lexicon().sets["strong"]:
+        elif not _is_of_counts(reading) and not advises and item.text in lexicon().sets["strong"]:
             yield Found(Rule.STATUS, item, "a status of nothing that is cited")
+    yield from _unstated(reading, told)
 
 
-def unstated(reading: Reading) -> Iterator[Found]:
-    """A goal or target is named for what it is known to be: a status, a value, or declared."""
-    if reading.is_plan:
-        return
+def _unstated(reading: Reading, told: set[str]) -> Iterator[Found]:
+    """A goal or target is named for what it is known to be: a status, a value, or declared; and in words that
+    say no other state of it, as what is not understood could."""
     for item in reading.places:
         place = item.place
-        if place is None or not place.is_name or place.fact.kind not in {FactKind.GOAL, FactKind.TARGET}:
+        if place is None or not place.is_name or place.fact.kind not in _STATED or reading.advises(item):
             continue
-        told = any(
-            other.place is not None and not other.place.is_name and other.place.fact.kind is place.fact.kind
-            for other in reading.places
-        )
-        words = [other for other in reading.sentence_of(item) if other.entry is not None]
-        stated = any(
-            (other.entry is not None and other.entry.statuses) or other.text in lexicon().sets["declaring"]
-            for other in words
-        )
-        if not told and not stated:
+        unknown = next((other for other in reading.part_of(item) if _may_be_status(other)), None)
+        if unknown is not None:
+            yield Found(Rule.STATUS, unknown, "what is said of a goal or target in other words than a status")
+        elif place.fact.fact_id not in told and not any(
+            other.text in lexicon().sets["declaring"] for other in reading.sentence_of(item)
+        ):
             yield Found(Rule.STATUS, item, "a goal or target of which nothing known is said")
+
+
+def _may_be_status(item: Item) -> bool:
+    """Whether it is a word that no rule looks at, and none of those that stand with statuses."""
+    sets = lexicon().sets
+    return (
+        item.entry is not None
+        and item.entry.is_plain
+        and not (
+            item.text in sets["hollow"]
+            or item.text in sets["auxiliary"]
+            or item.text in sets["beside_status"]
+        )
+    )
 
 
 def _is_verb(item: Item, reading: Reading) -> bool:
@@ -135,6 +158,14 @@ def _is_of_day(item: Item, reading: Reading) -> bool:
     return not any(other.place is not None for other in reading.before(item))
 
 
+def _is_of_record(item: Item, reading: Reading) -> bool:
+    """ "The end-of-day manifest is missing": said of what arrives, and held to the day's flags."""
+    if item.entry is None or not item.entry.absence:
+        return False
+    before = next((one for one in reading.before(item) if one.place or (one.entry and one.entry.flags)), None)
+    return before is not None and before.place is None
+
+
 def _placed(item: Item, reading: Reading) -> Iterator[Found]:
     """A status that stands at a place is not taken back by a word before it."""
     place = item.place
@@ -147,7 +178,7 @@ def _placed(item: Item, reading: Reading) -> Iterator[Found]:
 def _said_of(item: Item, reading: Reading) -> list[Fact]:
     """The goals or targets that a status word is said of: those of its part, and bare names joined to it."""
     entry = item.entry
-    kinds = set().union(*(_SUBJECTS.get(status, set()) for status in entry.statuses)) if entry else set()
+    kinds = set().union(*(SUBJECTS.get(status, set()) for status in entry.statuses)) if entry else set()
     if FactKind.TARGET in {fact.kind for fact in reading.cited} and FactKind.GOAL not in {
         f.kind for f in reading.cited
     }:
@@ -157,7 +188,8 @@ def _said_of(item: Item, reading: Reading) -> list[Fact]:
     if own:
         before = [one for one in own if one.at < item.at]
         joined = _bare_before(before[0] if before else own[0], reading, stated, item)
-        return _facts([*joined, *own])
+        listed = [] if before else _listed_after(own[-1], reading)
+        return _facts([*joined, *own, *listed])
     sentence = [one for one in stated if one.sentence == item.sentence]
     before = [one for one in sentence if one.at < item.at]
     after = [one for one in sentence if one.at > item.at]
@@ -176,24 +208,52 @@ def _is_subject_before(item: Item, reading: Reading) -> bool:
 
 
 def _bare_before(first: Item, reading: Reading, stated: Sequence[Item], status: Item) -> list[Item]:
-    """ "{0} and {1} are done": names in parts of their own, joined by commas and "and"."""
-    found = []
-    for one in reversed(
-        [other for other in stated if other.at < first.at and other.sentence == first.sentence]
-    ):
-        if status.at < first.at or any(
-            other.text not in {",", "and", "both"} and other.place is None
-            for other in reading.items[one.at + 1 : first.at]
-        ):
+    """ "{0} and {1} are done": names in parts of their own, joined by commas and "and".
+
+    Not those that a status before them is said of: "You finished {0} and {1}, and {2} is open".
+    """
+    if status.at < first.at:
+        return []
+    found: list[Item] = []
+    own_clause: list[Item] | None = None
+    last = first
+    for one in reversed([other for other in stated if other.at < first.at and _is_name_in(other, first)]):
+        between = [other.text for other in reading.items[one.at + 1 : last.at]]
+        if not between or not set(between) <= _LINKS:
             break
-        if any(other.text in {"and", ","} for other in reading.items[one.at + 1 : first.at]):
-            if _status_between_start(one, reading):
-                break
-            found.append(one)
+        if own_clause is None and between == [",", "and"]:
+            own_clause = list(found)
+        if _has_status_in_part(one, reading):
+            return own_clause or []
+        found.append(one)
+        last = one
     return found
 
 
-def _status_between_start(item: Item, reading: Reading) -> bool:
+def _is_name_in(item: Item, other: Item) -> bool:
+    return item.place is not None and item.place.is_name and item.sentence == other.sentence
+
+
+def _listed_after(last: Item, reading: Reading) -> list[Item]:
+    """ "You finished {0}, {1} and {2}": names that the list goes on with, but for those of a clause that
+    follows it: "You finished {0}, and {1} and {2} are open"."""
+    found: list[Item] = []
+    clause = 0
+    if last.place is None or not last.place.is_name:
+        return found
+    for item in reading.items[last.at + 1 :]:
+        if item.place is not None and item.place.is_name and item.place.fact.kind is last.place.fact.kind:
+            if [other.text for other in reading.items[item.at - 2 : item.at]] == [",", "and"]:
+                clause = len(found)
+            found.append(item)
+        elif item.text not in _LINKS:
+            is_told = item.text in _VERBS or (item.entry is not None and bool(item.entry.statuses))
+            is_own = bool(found) and item.at == found[-1].at + 1
+            return found[: clause or -1] if is_told and is_own else found
+    return found
+
+
+def _has_status_in_part(item: Item, reading: Reading) -> bool:
     """Whether the part of a name has a status word of its own."""
     return any(other.entry is not None and other.entry.statuses for other in reading.part_of(item))
 
@@ -229,7 +289,8 @@ def _agrees(item: Item, fact: Fact, *, negated: bool) -> bool:
 
 def _is_wanted(item: Item, reading: Reading) -> bool:
     return any(
-        other.entry is not None and (other.entry.wanted or (reading.is_plan and other.entry.wanted_in_advice))
+        other.entry is not None
+        and (other.entry.wanted or (reading.advises(item) and other.entry.wanted_in_advice))
         for other in reading.before(item)
     )
 
@@ -248,7 +309,7 @@ def _blocker(item: Item, reading: Reading) -> Iterator[Found]:
         return
     if counts and all(isinstance(count, int | float) and (count == 0) == negated for count in counts):
         return
-    if chats or counts or not reading.is_plan:
+    if chats or counts or not reading.advises(item):
         yield Found(Rule.STATUS, item, "a blocker where none is cited, or none where one is")
 
 
@@ -318,5 +379,15 @@ def _is_absent(item: Item, reading: Reading) -> bool:
     return words % 2 == 1
 
 
-def has_target(reading: Reading) -> bool:
-    return any(fact.kind is FactKind.TARGET for fact in reading.cited)
+def is_comparison(item: Item, reading: Reading) -> bool:
+    """Whether a word of up or down compares with what is usual or was before, and not with a target."""
+    entry = item.entry
+    if entry is None or entry.direction is None:
+        return False
+    if not any(fact.kind is FactKind.TARGET for fact in reading.cited):
+        return True
+    return any(
+        (other.entry is not None and other.entry.usual)
+        or (other.place is not None and other.place.fact.kind is FactKind.BASELINE)
+        for other in reading.part_of(item)
+    )

@@ -12,17 +12,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 
+from coworkai.insights.facts import FactKind
 from coworkai.insights.grounding.lexicon import Rule, lexicon
 from coworkai.insights.grounding.reading import Item, Reading
+from coworkai.insights.grounding.states import SUBJECTS
 from coworkai.insights.grounding.wording import Found
 
 _REFERRING = frozenset({"it", "it's", "that", "this", "both", "these"})
 """What a sentence about the one before it begins with."""
+_RECORDS = frozenset({FactKind.CHAT, FactKind.CHATS, FactKind.DAY})
 _OPENING_WORDS_MAX = 4
 _SUBJECT_WORDS_MAX = 0
-_CLAUSE_WORDS_MAX = 1
-"""Words that carry meaning and are not held to the facts, in an opening, in one with a subject, and in a
-later part that has some that are held to them."""
+"""Words that carry meaning and are not held to the facts, in an opening, and in one with a subject."""
 
 
 def support(reading: Reading) -> Iterator[Found]:
@@ -31,27 +32,16 @@ def support(reading: Reading) -> Iterator[Found]:
         sentence = list(group)
         if all(item.place is None for item in sentence):
             said = [item for item in sentence if item.is_word]
-            if at and said and said[0].text in _REFERRING and not _says_too_much(said, opens=False):
+            if at and said and said[0].text in _REFERRING and not _says_too_much(said, False, reading):
                 continue
             yield Found(Rule.SUPPORT, sentence[0], "a sentence without a fact")
             continue
-        aside = False
         for number, chunk in enumerate(chunk for chunk in _chunks(sentence) if chunk):
             if any(item.place is not None for item in chunk):
-                aside = number > 0 and all(item.place is not None for item in chunk)
                 continue
-            if aside and _goes_on(chunk[0]):
-                continue
-            says = _advises_badly if reading.is_plan else _says_too_much
-            if says(chunk, number == 0):
+            says = _advises_badly if reading.advises(chunk[0]) else _says_too_much
+            if says(chunk, number == 0, reading):
                 yield Found(Rule.SUPPORT, chunk[0], "a part without a fact")
-
-
-def _goes_on(item: Item) -> bool:
-    """Whether a stretch after a value that stood aside goes on with what was said: "{0}, {1}, went to …"."""
-    entry, sets = item.entry, lexicon().sets
-    is_clause = item.text in sets["subordinating"] or item.text in sets["subjects"]
-    return entry is not None and not entry.joint and not entry.refused and not is_clause
 
 
 def _chunks(sentence: Sequence[Item]) -> Iterator[list[Item]]:
@@ -72,7 +62,7 @@ def _begins_clause(item: Item, following: Item | None) -> bool:
         item.entry is not None
         and item.entry.joint
         and following is not None
-        and following.text in lexicon().sets["subjects"]
+        and following.text.split()[0] in lexicon().sets["subjects"]
     )
 
 
@@ -87,57 +77,95 @@ def _cut(chunk: list[Item]) -> Iterator[list[Item]]:
     yield chunk[at:]
 
 
-def _says_too_much(chunk: Sequence[Item], opens: bool) -> bool:
+def _says_too_much(chunk: Sequence[Item], opens: bool, reading: Reading) -> bool:
     sets = lexicon().sets
-    said = [item for item in chunk if item.is_word and item.text not in sets["hollow"] and not _is_role(item)]
-    if any(item.entry is not None and item.entry.flags for item in said):
+    said = [
+        item
+        for item in chunk
+        if item.is_word and item.text not in sets["hollow"] and not _is_role(item) and not _is_time(item)
+    ]
+    if any(item.entry is not None and (item.entry.flags or item.entry.statuses) for item in said):
         said = [item for item in said if item.entry is None or not item.entry.negation]
-    checked = [item for item in said if _is_checked(item)]
+    checked = [item for item in said if _is_checked(item, reading)]
     if opens:
         limit = _SUBJECT_WORDS_MAX if chunk[0].text in sets["subjects"] else _OPENING_WORDS_MAX
         return len(said) - len(checked) > limit
-    if any(item.text == "they" for item in chunk):
+    subject = _subject(chunk)
+    if subject == "they" or (subject is not None and not _names_something(subject, checked)):
         return True
-    if chunk[0].text in sets["subjects"] and not any(_names_something(item) for item in checked):
-        return True
-    return len(said) - len(checked) > (_CLAUSE_WORDS_MAX if checked else 0)
+    return len(said) > len(checked) or _compares_nothing(chunk)
 
 
-def _advises_badly(chunk: Sequence[Item], opens: bool) -> bool:
+def _advises_badly(chunk: Sequence[Item], opens: bool, reading: Reading) -> bool:
     """Whether advice, once begun, goes on to say what is so."""
-    first = chunk[0]
-    if opens or any(item.entry is not None and item.entry.statuses for item in chunk):
+    if opens:
         return False
     sets = lexicon().sets
-    if first.text in sets["advice_clauses"]:
+    if _subject(chunk) is not None or chunk[0].text in sets["no_advice"] or _compares_nothing(chunk):
+        return True
+    if any(item.entry is not None and item.entry.statuses for item in chunk):
         return False
-    return (
-        first.text in sets["no_advice"]
-        or first.text in sets["subjects"]
-        or (
-            first.entry is not None
-            and first.entry.joint
-            and len(chunk) > 1
-            and chunk[1].text in sets["subjects"]
-        )
+    return not all(_may_close(item, reading) for item in chunk)
+
+
+def _subject(chunk: Sequence[Item]) -> str | None:
+    """Who or what a stretch is about, where it begins with that."""
+    opening = chunk[1] if len(chunk) > 1 and chunk[0].entry is not None and chunk[0].entry.joint else chunk[0]
+    word = opening.text.split()[0]
+    return word if word in lexicon().sets["subjects"] else None
+
+
+def _compares_nothing(chunk: Sequence[Item]) -> bool:
+    """More or less, and not than usual or the day before."""
+    entries = [item.entry for item in chunk if item.entry is not None]
+    return any(entry.direction is not None and not entry.statuses for entry in entries) and not any(
+        entry.usual or entry.day is not None for entry in entries
     )
 
 
-def _names_something(item: Item) -> bool:
-    return item.entry is not None and bool(item.entry.measures or item.entry.statuses)
+def _may_close(item: Item, reading: Reading) -> bool:
+    """Whether advice may go on with it: what rules hold to the facts, a time, or a word without meaning."""
+    sets = lexicon().sets
+    return (
+        item.text in sets["hollow"]
+        or item.text in sets["closing"]
+        or _is_time(item)
+        or _is_checked(item, reading)
+    )
+
+
+def _names_something(subject: str, checked: Sequence[Item]) -> bool:
+    """What was named last may be the longest; of other subjects a measure or a status is said."""
+    return any(
+        item.entry is not None
+        and (item.entry.measures or item.entry.statuses or (item.entry.superlative and subject == "it"))
+        for item in checked
+    )
+
+
+def _is_time(item: Item) -> bool:
+    """A day, or a part of one by its name; "late" says more than when."""
+    entry = item.entry
+    return entry is not None and (
+        entry.day is not None or (entry.part_of_day is not None and item.text != "late")
+    )
 
 
 def _is_role(item: Item) -> bool:
     return item.entry is not None and bool(item.entry.roles & {"start", "end", "target"})
 
 
-def _is_checked(item: Item) -> bool:
+def _is_checked(item: Item, reading: Reading) -> bool:
     """Whether another rule holds the phrase to the facts."""
     entry = item.entry
     if entry is None or entry.negation:
         return False
     if item.text not in lexicon().sets["common"] and (entry.measures or entry.flags):
         return True
+    if entry.statuses and any(
+        fact.kind in SUBJECTS.get(status, _RECORDS) for fact in reading.cited for status in entry.statuses
+    ):
+        return True
     return entry.direction is not None or bool(
-        entry.statuses or entry.superlative or entry.usual or entry.rank or entry.refused
+        entry.superlative or entry.usual or entry.rank or entry.refused
     )

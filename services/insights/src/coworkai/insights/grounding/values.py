@@ -215,8 +215,11 @@ def _role_words(items: Iterable[Item], role: str, reach: int) -> bool:
 
 
 def _is_target(item: Item, reading: Reading) -> bool:
-    if reading.is_plan:
-        before = reading.word_before(item)
+    before = reading.word_before(item)
+    heading = reading.word_before(before) if before is not None and before.text == ":" else None
+    if heading is not None and heading.entry is not None and "target" in heading.entry.roles:
+        return True
+    if reading.advises(item):
         return before is None or before.text not in {"from", "reached", "at"}
     after = takewhile(lambda other: other.text not in {"to", "up to"}, reading.after(item))
     return _role_words(reading.before(item), "target", 5) or _role_words(after, "target", 4)
@@ -277,9 +280,11 @@ def _named(
     allowed = _COMPATIBLE.get(place.fact.kind, frozenset())
     fitting = [name for name in names if name.place is not None and name.place.fact.kind in allowed]
     following = _following_name(item, reading)
-    if reading.is_plan and place.fact.kind in _SPANS and place.unit is FieldUnit.INSTANT:
-        fitting = [name for name in fitting if name.place is not None and name.place.fact.kind in _TOOLS]
-        return _owner(item, reading, fitting)
+    if place.fact.kind in _SPANS:
+        fitting = [name for name in fitting if name.part == item.part or _is_of_kind(name, place)]
+    if reading.advises(item) and place.fact.kind in _SPANS and place.unit is FieldUnit.INSTANT:
+        own = [name for name in fitting if name.part == item.part]
+        return _nearest_name(item, reading, own) if own else None
     if following is not None and following not in fitting and not _may_stand_with(place, following):
         return following
     owner = _owner(item, reading, fitting)
@@ -287,6 +292,10 @@ def _named(
         return owner
     foreign = _attached(item, reading, [name for name in names if name not in fitting], values)
     return None if foreign is None or _may_stand_with(place, foreign) else foreign
+
+
+def _is_of_kind(name: Item, place: Place) -> bool:
+    return name.place is not None and name.place.fact.kind is place.fact.kind
 
 
 def _following_name(item: Item, reading: Reading) -> Item | None:
@@ -320,18 +329,17 @@ def _may_stand_with(place: Place, name: Item) -> bool:
 
 
 def _owner(item: Item, reading: Reading, names: Sequence[Item]) -> Item | None:
-    """The name that a value is said of: in its part, else the last one before, else the next one."""
+    """The name that a value is said of: in its part, else the last one before, else the next one
+    before a semicolon."""
     own = [name for name in names if name.part == item.part]
     if own:
         return _nearest_name(item, reading, own)
-    sentence = [name for name in names if name.sentence == item.sentence]
-    before = [name for name in sentence if name.at < item.at]
-    if before:
-        return before[-1]
-    if sentence:
-        return sentence[0]
-    earlier = [name for name in names if name.at < item.at]
-    return earlier[-1] if earlier else None
+    if reading.is_of_last_named(item):
+        names = [name for name in names if name.at < item.at]
+        return names[-1] if names else None
+    segment = [name for name in names if reading.segments[name.at] == reading.segments[item.at]]
+    before = [name for name in segment or names if name.at < item.at]
+    return next(iter(before[-1:] or segment[:1]), None)
 
 
 def _nearest_name(item: Item, reading: Reading, names: Sequence[Item]) -> Item:
@@ -454,12 +462,12 @@ def _is_gap(first: Place, second: Place) -> bool:
 
 # ------------------------------------------------------------------------------------------------ twice
 def twice(reading: Reading) -> Iterator[Found]:
-    """One value is not two: a sentence that has it in two places says two things of it."""
-    seen: set[tuple[int, str, str]] = set()
+    """One value is not two: a statement that has it in two places says two things of it."""
+    seen: set[tuple[str, str]] = set()
     for item in reading.places:
         if item.place is None or not item.place.is_number:
             continue
-        value = (item.sentence, item.place.fact.fact_id, item.place.field)
+        value = (item.place.fact.fact_id, item.place.field)
         if value in seen:
             yield Found(Rule.PAIRING, item, "a value in two places")
         seen.add(value)
@@ -488,6 +496,8 @@ def _is_part(part: Place, whole: Place) -> bool:
             return (part.field, whole.field) == ("actual", "target")
         if part.field == whole.field:
             return False
+    if whole.field == "target":
+        return False
     owns = wholes_of(part)
     if owns and part.unit is whole.unit:
         return bool(owns & whole.selectors)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
 from coworkai.insights.brief import StatementKind
 from coworkai.insights.clean import plain_output
-from coworkai.insights.facts import FactKind
+from coworkai.insights.facts import FactKind, FieldUnit
 from coworkai.insights.grounding.lexicon import Entry, Rule, lexicon
 from coworkai.insights.grounding.reading import Item, Reading, local_date, local_hour, name_of
 
@@ -33,9 +33,11 @@ _PRONOUN_BEFORE = frozenset(
         "other",
     }
 )
+_UNITLESS = frozenset({FieldUnit.COUNT, FieldUnit.NUMBER, FieldUnit.DAYS})
 _ONE_DAY_BACK = timedelta(days=1)
 _FRONTED_MAX = 4
 """Items of "On Monday," before what it is said of."""
+_PARTS_FROM_DAY_MAX = 1
 _COMPARING = frozenset({"than", "from", "compared", "against", "to", "unlike", "versus", "vs"})
 
 
@@ -134,6 +136,9 @@ def units(reading: Reading) -> Iterator[Found]:
     """Unit words: every value brings its own. Advice may speak of lengths of time that no value stands by."""
     for item in reading.items:
         entry = item.entry
+        if _is_foreign_unit(item, reading):
+            yield Found(Rule.UNIT, item, "a unit that is not the value's own")
+            continue
         if entry is None or entry.unit is None or entry.measures:
             continue
         beside = _is_beside_value(item, reading)
@@ -142,6 +147,16 @@ def units(reading: Reading) -> Iterator[Found]:
         is_rate = entry.unit == "rate" and item.text not in {"days", "weeks"}
         if beside or (not is_rate and (entry.unit == "share" or not reading.is_plan)):
             yield Found(Rule.UNIT, item, "a unit that is not the value's own")
+
+
+def _is_foreign_unit(item: Item, reading: Reading) -> bool:
+    """ "{0} messages" of a duration, "{0} hours of focus time": a value that is written out with its unit."""
+    first = item.text.split()[0]
+    if first not in lexicon().sets["counted"] or not _is_beside_value(item, reading):
+        return False
+    place = next(one.place for one in reversed(reading.items[: item.at]) if one.place is not None)
+    names_it = item.entry is not None and item.entry.measures & place.selectors
+    return place.unit not in _UNITLESS and not (names_it and lexicon().entries[(first,)].unit is None)
 
 
 def _is_beside_value(item: Item, reading: Reading) -> bool:
@@ -174,10 +189,9 @@ def days(reading: Reading) -> Iterator[Found]:
         elif entry.part_of_day is not None and not reading.is_plan and not _is_in(entry, reading):
             yield Found(Rule.DAY, item, "a part of the day that no cited time is in")
     yield from _governed(reading, told)
-    said = set().union(*(meant for _, meant in told)) if told else set()
     for item in reading.places:
         place = item.place
-        if place is None or place.fact.date == primary or place.fact.date in said:
+        if place is None or place.fact.date == primary or _is_told(item, place.fact.date, told):
             continue
         if place.fact.kind is FactKind.GROUP and place.fact.fact_id.split(":")[3] == "week":
             if not any(
@@ -187,6 +201,11 @@ def days(reading: Reading) -> Iterator[Found]:
                 yield Found(Rule.DAY, item, "a week's value without the week")
         elif not _dated(place.fact.date, reading):
             yield Found(Rule.DAY, item, "a value of another day without its day")
+
+
+def _is_told(item: Item, day: date, told: Sequence[tuple[Item, set[date]]]) -> bool:
+    """Whether the day of a value is named in its part or beside it."""
+    return any(day in meant and abs(item.part - one.part) <= _PARTS_FROM_DAY_MAX for one, meant in told)
 
 
 def _meant(entry: Entry, reading: Reading, dates: set[date]) -> set[date] | None:
