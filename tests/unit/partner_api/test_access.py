@@ -25,7 +25,7 @@ from coworkai.common.settings import Mode
 from coworkai.partner_api.app import create_app
 from coworkai.partner_api.authentication import RECOGNISED_AT_ONCE, Authenticator
 from coworkai.partner_api.credentials import Grant, checksum
-from coworkai.partner_api.failures import PER_CREDENTIAL, PER_SOURCE
+from coworkai.partner_api.failures import MAX_WINDOWS, PER_CREDENTIAL, PER_SOURCE, Failures
 from coworkai.partner_api.guard import Access, Caller, Retirement, check_routes, guarded, is_open
 from coworkai.partner_api.principal import Principal, PrincipalKind, Reach, Scope
 from coworkai.partner_api.problems import Refused
@@ -258,6 +258,20 @@ def test_a_source_that_fails_too_often_is_slowed_whatever_it_tries(api: Api) -> 
         assert api.get("/v1/me", key=f"cwk_live_{number}").status_code == 401
     for presented in (api.key(), "a.b.c", "cwk_live_x"):
         assert code(api.get("/v1/me", key=presented)) == (429, "too_many_failures")
+
+
+def test_failures_from_ever_new_sources_take_no_more_memory_than_a_bound() -> None:
+    time = 0.0
+    failures = Failures(lambda: time)
+    for number in range(MAX_WINDOWS + 1_000):
+        failures.count(f"10.0.0.{number}", f"key_{number}")
+    assert len(failures._windows) == MAX_WINDOWS
+    for _ in range(PER_SOURCE):
+        failures.count("192.0.2.1", None)
+    with pytest.raises(Refused):
+        failures.check("192.0.2.1", None)
+    time += 60
+    failures.check("192.0.2.1", None)
 
 
 def test_failures_are_of_the_source_that_the_trusted_proxy_saw(start: Callable[..., Api]) -> None:

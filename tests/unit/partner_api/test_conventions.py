@@ -120,6 +120,7 @@ def test_what_may_work_later_says_when(example: Api) -> None:
     answer = example.get("/v1/down", key=example.key())
     assert (answer.status_code, answer.json()["code"]) == (503, "storage_unavailable")
     assert answer.headers["retry-after"] == "1"
+    assert "lake" not in answer.text
 
 
 def test_an_answer_that_breaks_off_is_not_ended_as_if_it_were_whole(example: Api) -> None:

@@ -72,7 +72,7 @@ class Kind:
 
 
 KINDS: Mapping[Code, Kind] = {
-    Code.BAD_REQUEST: Kind(400, "Bad request", "The request could not be read as HTTP or JSON."),
+    Code.BAD_REQUEST: Kind(400, "Bad request", "The request cannot be taken as it is; `detail` says why."),
     Code.MISSING_CREDENTIALS: Kind(
         401, "Credentials are missing", "Send `Authorization: Bearer` with an API key or an access token."
     ),
@@ -235,8 +235,9 @@ def answer(error: CoworkError, request_id: str, path: str) -> Answer:
     headers = dict(error.headers) if isinstance(error, Refused) else {}
     if isinstance(error, Transient):
         headers.setdefault("retry-after", str(RETRY_AFTER_S))
-    # What failed inside us is for the log.
-    detail = None if code is Code.INTERNAL else error.message
+    # What failed inside us, and where, is for the log.
+    is_ours = kind.status >= 500
+    detail = None if is_ours else error.message
     if path.startswith(SHARING_PREFIX):
         headers["content-type"] = "application/json; charset=utf-8"
         message = kind.title if detail is None else detail
@@ -251,7 +252,7 @@ def answer(error: CoworkError, request_id: str, path: str) -> Answer:
         code=code.value,
         request_id=request_id,
         detail=detail,
-        remedy=None if code is Code.INTERNAL else error.remedy,
+        remedy=None if is_ours else error.remedy,
         errors=error.errors if isinstance(error, Refused) else (),
     )
     return Answer(kind.status, headers, msgspec.json.encode(problem))
