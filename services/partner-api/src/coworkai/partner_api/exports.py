@@ -362,7 +362,7 @@ class Exporter:
 
     async def _record(self, export: Export, selection: Selection, rows: pl.DataFrame) -> None:
         resource, span = selection.resource, selection.span
-        workers = set(resource.workers_of(rows).to_list()) - {None} if resource.has_workers else set()
+        workers = resource.workers_of(rows) if resource.has_workers else set()
         if not workers or export.request["kind"] == PrincipalKind.WORKER.value:
             return
         await self._access_log.record(

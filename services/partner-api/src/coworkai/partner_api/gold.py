@@ -14,7 +14,7 @@ import asyncio
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import date, datetime
@@ -83,7 +83,7 @@ class Snapshot:
     stages: Mapping[Stage, Published]
     versions: Mapping[str, int]
     _deltas: dict[str, DeltaTable] = field(default_factory=dict, repr=False)
-    _partitions: dict[str, Mapping[date, Partition]] = field(default_factory=dict, repr=False)
+    _partitions: dict[str, dict[date, Partition]] = field(default_factory=dict, repr=False)
     _opening: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     @property
@@ -118,7 +118,7 @@ class Snapshot:
                 )
             return self._deltas[table.id]
 
-    def partitions(self, table: Table) -> Mapping[date, Partition]:
+    def partitions(self, table: Table) -> dict[date, Partition]:
         """The dates that have rows, in order; none where nothing is published. From the log, once a snapshot.
 
         Raises VersionExpired, StorageUnavailable.
@@ -129,7 +129,7 @@ class Snapshot:
             self._partitions[table.id] = found
         return found
 
-    def windows(self, table: Table, days_before: int) -> Mapping[date, Partition]:
+    def windows(self, table: Table, days_before: int) -> dict[date, Partition]:
         """`partitions`, each with the files of the days before it too: what a trailing baseline is made of.
 
         Raises as `partitions`.
@@ -260,11 +260,30 @@ class Gold:
         while True:
             await asyncio.sleep(LOOK_EVERY_S)
             now = self._clock()
+            active = [one for one in self._tenants.values() if now - one.read_at <= ACTIVE_S]
+            await asyncio.gather(
+                *(self._watch(active[n :: self._store.writers]) for n in range(self._store.writers))
+            )
             for tenant in list(self._tenants.values()):
-                if now - tenant.read_at <= ACTIVE_S:
-                    self._look_soon(tenant)
-                elif now - tenant.read_at > 10 * ACTIVE_S and tenant.looking is None:
+                if now - tenant.read_at > 10 * ACTIVE_S and tenant.looking is None:
                     del self._tenants[tenant.tenant_id]
+
+    async def _watch(self, tenants: Sequence[_Tenant]) -> None:
+        """Look at those of the tenants whose runs have another commit: one question to the store for each."""
+        quiet = [one for one in tenants if one.looking is None]
+        began = self._clock()
+        try:
+            grown = await self.in_thread(
+                lambda: [one.runs.has_grown(self._store, one.tenant_id) for one in quiet]
+            )
+        except CoworkError as error:
+            log.warning("published tables could not be looked at", error=error)
+            return
+        for tenant, is_grown in zip(quiet, grown, strict=True):
+            if is_grown:
+                self._look_soon(tenant)
+            elif tenant.looking is None:
+                tenant.looked_at = began
 
     async def in_thread(self, work: Callable[[], T]) -> T:
         """The work's result, from a reader thread."""
@@ -349,6 +368,15 @@ class _Runs:
         self.stages: Mapping[Stage, Published] = {}
         self._delta: DeltaTable | None = None
         self._files: dict[str, pl.DataFrame] = {}
+
+    def has_grown(self, store: ArtifactStore, tenant_id: str) -> bool:
+        """Whether there may be a version after the one that is held. Raises StorageUnavailable.
+
+        Asked again and again from when it was opened, so the log cannot have been cleaned up past it.
+        """
+        if self._delta is None:
+            return True
+        return store.exists(f"{OPS_RUNS.path(tenant_id)}/_delta_log/{self.version + 1:020}.json")
 
     def newest(self, lake: Lake, tenant_id: str) -> _Runs:
         """Refreshed. Raises StorageUnavailable."""

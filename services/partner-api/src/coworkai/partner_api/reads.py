@@ -40,6 +40,18 @@ _KEPT_QUERIES = 4096
 _encoder = msgspec.json.Encoder()
 
 
+class Whole(Response):
+    """A response whose headers are known: what the framework's own works out of them is left out."""
+
+    def __init__(self, body: bytes, headers: Mapping[str, str], media_type: str) -> None:
+        self.status_code = 200
+        self.body = body
+        self.background = None
+        self.raw_headers = [(name.encode(), value.encode()) for name, value in headers.items()]
+        self.raw_headers.append((b"content-type", media_type.encode()))
+        self.raw_headers.append((b"content-length", b"%d" % len(body)))
+
+
 @dataclass(frozen=True, slots=True)
 class Opened:
     """A read of something single: its snapshot, its form, and the headers of its answer.
@@ -122,7 +134,7 @@ class Reads:
         cursor = None
         if page.following is not None:
             cursor = self._cursors.make(bound, query, snapshot.data_version, page.following)
-        return Response(_list(selection, page, cursor), headers=answered, media_type="application/json")
+        return Whole(_list(selection, page, cursor), answered, Format.JSON.media_type)
 
     async def open(
         self,
@@ -236,14 +248,9 @@ async def record(
     """Write the read down for everybody whose rows these are. Raises StorageUnavailable, Overloaded."""
     if not resource.has_workers:
         return
-    workers = set(resource.workers_of(rows).to_list()) - {None}
+    workers = resource.workers_of(rows)
     start, end = (None, None) if span is None else span
-    await caller.record(f"list_{operation_of(resource)}", workers, start, end, rows.height)
-
-
-def operation_of(resource: Resource) -> str:
-    """The name of a resource in operation ids."""
-    return resource.path.replace("-", "_").replace("/", "_")
+    await caller.record(resource.operation, workers, start, end, rows.height)
 
 
 @lru_cache(_KEPT_QUERIES)

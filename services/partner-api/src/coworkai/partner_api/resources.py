@@ -42,6 +42,8 @@ from coworkai.partner_api.principal import Scope
 WORKER_ID = "worker_id"
 WORKER = "__worker"
 """Beside the columns of a row: the worker that it is about."""
+_FEW = 1000
+"""Up to so many rows a set is made faster in Python than by Polars."""
 NO_WORKER = pl.lit(None, pl.String)
 _PUBLIC = {"user_id": WORKER_ID}
 
@@ -114,7 +116,7 @@ class Resource:
         """Columns of the table, or of what is derived, that tell rows of a date apart."""
         return self.table.key if self.derived is None else self.derived.key
 
-    def partitions(self, snapshot: Snapshot) -> Mapping[date, Partition]:
+    def partitions(self, snapshot: Snapshot) -> dict[date, Partition]:
         """The dates that there may be rows of, and the files that these are made of.
 
         Raises VersionExpired, StorageUnavailable.
@@ -128,6 +130,11 @@ class Resource:
         """What the rows are."""
         return self.description or self.table.description
 
+    @cached_property
+    def operation(self) -> str:
+        """Its operation id in the API document."""
+        return "list_" + self.path.replace("-", "_").replace("/", "_")
+
     @property
     def has_workers(self) -> bool:
         """Whether rows are about single workers."""
@@ -138,12 +145,15 @@ class Resource:
         columns = [pl.col(column.name).alias(name) for name, column in self.columns.items()]
         return rows.select(columns).with_columns(self.worker.alias(WORKER))
 
-    def workers_of(self, rows: pl.DataFrame) -> pl.Series:
-        """The worker of every shown row."""
+    def workers_of(self, rows: pl.DataFrame) -> set[str]:
+        """Everybody whose rows these are."""
         if WORKER_ID in self.columns:
-            # The same, without a query plan for a few rows.
-            return rows.get_column(WORKER_ID)
-        return rows.select(self.worker.alias(WORKER)).to_series()
+            workers = rows.get_column(WORKER_ID)
+        else:
+            workers = rows.select(self.worker.alias(WORKER)).to_series()
+        found = set((workers if rows.height <= _FEW else workers.unique()).to_list())
+        found.discard(None)
+        return found
 
 
 _MEASURE = Filter("measure", "name of a measure in the catalogue", tuple(CATALOGUE))

@@ -7,14 +7,14 @@ days of the range ─▶ in memory?  ─ yes ─▶ the workers' slices ─┐
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from typing import NamedTuple, TypeVar
 
 import polars as pl
 
-from coworkai.partner_api.gold import Snapshot
+from coworkai.partner_api.gold import Partition, Snapshot
 from coworkai.partner_api.hot import ROWS_A_READ, HotDays, chunks
 from coworkai.partner_api.pages import Position, Query, Span, span_of
 from coworkai.partner_api.problems import Code, Refused
@@ -22,7 +22,7 @@ from coworkai.partner_api.resources import WORKER, Resource
 
 Frame = TypeVar("Frame", pl.DataFrame, pl.LazyFrame)
 RECENT_DAYS = 35
-"""So many of a table's newest days are kept in memory when one worker's rows of them are asked for."""
+"""So many of a table's newest days are kept in memory once any rows of them are asked for."""
 ROWS_A_SCAN = 2_000_000
 """Days that are not kept are read together up to so many rows, before filters."""
 DAYS_INLINE = 62
@@ -68,20 +68,30 @@ def select(
     Raises VersionExpired, StorageUnavailable.
     """
     partitions = resource.partitions(snapshot)
-    before = None if earlier is None else resource.partitions(earlier)
-    known = sorted(partitions.keys() | (before or {}).keys())
+    if earlier is None:
+        if not partitions:
+            return Selection(snapshot, resource, query, worker_ids, None, (), None)
+        span = span_of(query, next(iter(partitions)), next(reversed(partitions)))
+        return Selection(snapshot, resource, query, worker_ids, span, _within(partitions, span), None)
+    before = resource.partitions(earlier)
+    known = sorted(partitions.keys() | before.keys())
     if not known:
-        return Selection(snapshot, resource, query, worker_ids, None, (), None if before is None else ())
+        return Selection(snapshot, resource, query, worker_ids, None, (), ())
     span = span_of(query, known[0], known[-1])
-    days = [day for day in partitions if span.start <= day <= span.end]
-    changed = None
-    if before is not None:
-        changed = [
-            day for day in known if span.start <= day <= span.end and partitions.get(day) != before.get(day)
-        ]
-        again = set(changed)
-        days = [day for day in days if day in again]
+    changed = [
+        day for day in known if span.start <= day <= span.end and partitions.get(day) != before.get(day)
+    ]
+    days = [day for day in changed if day in partitions]
     return Selection(snapshot, resource, query, worker_ids, span, days, changed)
+
+
+def _within(partitions: Mapping[date, Partition], span: Span) -> list[date]:
+    """The dates of the span that have rows, in order."""
+    length = (span.end - span.start).days + 1
+    if length >= len(partitions):
+        return [day for day in partitions if span.start <= day <= span.end]
+    first = span.start.toordinal()
+    return [day for day in map(date.fromordinal, range(first, first + length)) if day in partitions]
 
 
 class Rows:
@@ -127,31 +137,18 @@ class Rows:
 
         Raises Refused (TOO_MANY_ROWS) for more than `max_rows`, VersionExpired, StorageUnavailable.
         """
-        partitions = selection.resource.partitions(selection.snapshot)
-        held = {
-            day: self._hot.get(selection.snapshot, selection.resource, day, partitions[day])
-            for day in selection.days
-        }
-        if all(one is not None for one in held.values()):
-            frames = [
-                _filtered(one.of(selection.worker_ids), selection) for one in held.values() if one is not None
-            ]
-            height = sum(frame.height for frame in frames)
-            _check_height(height, max_rows)
-            return pl.concat([_none(selection), *frames])
-        if not selection.days:
+        snapshot, resource, days = selection.snapshot, selection.resource, selection.days
+        partitions = resource.partitions(snapshot)
+        if not days:
             return _none(selection)
-        if selection.resource.derived is not None:
-            days = self._hot.load(selection.snapshot, selection.resource, selection.days).values()
-            rows = pl.concat([_filtered(one.of(selection.worker_ids), selection) for one in days])
-            _check_height(rows.height, max_rows)
-            return rows
-        if selection.worker_ids is None and not selection.query.filters:
-            _check_height(sum(partitions[day].rows for day in selection.days), max_rows)
-        resource = selection.resource
-        found = selection.snapshot.collect(
-            resource.table, _scan(selection, selection.days).head(max_rows + 1)
-        )
+        if selection.worker_ids is None and not selection.query.filters and resource.derived is None:
+            _check_height(sum(partitions[day].rows for day in days), max_rows)
+        if resource.derived is not None or days[0] in _recent(partitions):
+            loaded = self._hot.load(snapshot, resource, days).values()
+            frames = [_filtered(one.of(selection.worker_ids), selection) for one in loaded]
+            _check_height(sum(frame.height for frame in frames), max_rows)
+            return pl.concat(frames)
+        found = snapshot.collect(resource.table, _scan(selection, days).head(max_rows + 1))
         _check_height(found.height, max_rows)
         return found.sort(resource.order).drop(WORKER)
 
@@ -161,7 +158,7 @@ class Rows:
         """Rows of the days, in order; None for a day that is not in memory, where none may be read."""
         snapshot, resource = selection.snapshot, selection.resource
         partitions = resource.partitions(snapshot)
-        recent = set(list(partitions)[-RECENT_DAYS:])
+        recent: Collection[date] | None = None
         at = 0
         while at < len(days):
             day = days[at]
@@ -173,6 +170,8 @@ class Rows:
             if not may_read:
                 yield day, None
                 return
+            if recent is None:
+                recent = _recent(partitions)
             alike = [one for one in days[at:] if (one in recent) == (day in recent)]
             if day in recent or selection.worker_ids is None or resource.derived is not None:
                 chunk = next(
@@ -186,6 +185,10 @@ class Rows:
                 by_date = found.drop(WORKER).partition_by("date", as_dict=True, maintain_order=True)
                 yield from ((one, by_date.get((one,), _none(selection))) for one in chunk)
             at += len(chunk)
+
+
+def _recent(partitions: Mapping[date, Partition]) -> set[date]:
+    return set(list(partitions)[-RECENT_DAYS:])
 
 
 def _scan(selection: Selection, days: Sequence[date]) -> pl.LazyFrame:

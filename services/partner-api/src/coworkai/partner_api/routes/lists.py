@@ -8,7 +8,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from coworkai.partner_api.guard import Caller
-from coworkai.partner_api.reads import add_read, operation_of
+from coworkai.partner_api.reads import add_read
 from coworkai.partner_api.resources import RESOURCES, Resource
 from coworkai.partner_api.schemas import list_model, list_parameters, tabular
 
@@ -26,7 +26,7 @@ for _resource in RESOURCES.values():
         f"/{_resource.path}",
         partial(_answer, _resource),
         _resource.access,
-        operation_id=f"list_{operation_of(_resource)}",
+        operation_id=_resource.operation,
         summary=_resource.summary,
         description=_resource.meaning,
         parameters=list_parameters(_resource),
