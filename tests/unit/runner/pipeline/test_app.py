@@ -76,7 +76,11 @@ def test_a_hint_is_answered_when_gold_is_published_and_announced(place: Place) -
             answer = await client.post("/push/bronze-committed", content=push(b"{}"))
             assert answer.status_code == 204
             assert place.read(GOLD_WORKBLOCKS).height == 1
-            assert [topic for topic, _ in announced] == ["silver-updated", "gold-updated"]
+            assert [(topic, told.stage) for topic, told in announced] == [
+                ("silver-updated", "silver"),
+                ("gold-updated", "stage1"),
+                ("gold-updated", "lattice"),
+            ]
             assert announced[1][1].run_ids == {
                 day.isoformat(): name for day, name in place.published(Stage.STAGE1).run_ids.items()
             }
@@ -94,7 +98,7 @@ def test_a_burst_of_hints_is_one_run(place: Place) -> None:
             assert {one.status_code for one in await asyncio.gather(*hints)} == {204}
 
     run(scenario)
-    assert len(announced) == 2
+    assert [told.stage for _, told in announced] == ["silver", "stage1", "lattice"]
 
 
 def test_a_sweep_finds_what_no_hint_told_of(place: Place) -> None:
@@ -102,8 +106,11 @@ def test_a_sweep_finds_what_no_hint_told_of(place: Place) -> None:
 
     async def scenario() -> None:
         async with service(place, []) as client:
-            assert (await client.post("/tasks/sweep")).json() == {"tenants": 1, "publications": 2}
+            assert (await client.post("/tasks/sweep")).json() == {"tenants": 1, "publications": 3}
             assert (await client.post("/tasks/sweep")).json() == {"tenants": 0, "publications": 0}
+            place.control.plan(TENANT, Stage.LATTICE, [DAY], place.clock())
+            assert (await client.post("/tasks/sweep")).json() == {"tenants": 1, "publications": 0}
+            assert place.control.planned(Stage.LATTICE, TENANT) == []
 
     run(scenario)
 

@@ -13,7 +13,7 @@ from tests.unit.runner.pipeline.lakes import DAY, FakeClock, Place, listed, work
 
 from coworkai.common.control import Stage
 from coworkai.common.events import Source
-from coworkai.common.lake import replace_partitions, scan
+from coworkai.common.lake import append, replace_partitions, scan
 from coworkai.common.tables import (
     GOLD_KPI_LATTICE,
     LATTICE_TABLES,
@@ -157,6 +157,9 @@ def test_a_run_that_died_before_it_published_is_undone_and_made_again(team: Plac
     half = team.read(GOLD_KPI_LATTICE).with_columns(value=pl.lit(1.0))
     lattice = team.lake.open(GOLD_KPI_LATTICE, TENANT)
     replace_partitions(lattice, GOLD_KPI_LATTICE, half, half["date"].unique().to_list(), fence=10**6)
+    memory = team.lake.open(OPS_LATTICE_CONTRIBUTIONS, TENANT)
+    again = before[OPS_LATTICE_CONTRIBUTIONS.id].with_columns(version=pl.lit(2, pl.Int32))
+    append(memory, OPS_LATTICE_CONTRIBUTIONS, again, fence=10**6)
     team.control.mark_dirty(TENANT, Stage.LATTICE, [DAY])
     team.process()
     assert all(rows(team, table).equals(before[table.id]) for table in LATTICE_TABLES)
