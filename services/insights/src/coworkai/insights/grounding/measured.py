@@ -191,9 +191,7 @@ def _is_told_with(mention: Item, item: Item, reading: Reading) -> bool:
     return (
         mention.sentence == item.sentence
         and abs(mention.part - item.part) == 1
-        and all(
-            other.place is None or _is_of_measure(other, item) for other in reading.part_of(mention)
-        )
+        and all(other.place is None or _is_of_measure(other, item) for other in reading.part_of(mention))
     )
 
 

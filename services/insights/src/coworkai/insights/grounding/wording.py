@@ -191,7 +191,7 @@ def days(reading: Reading) -> Iterator[Found]:
     yield from _governed(reading, told)
     for item in reading.places:
         place = item.place
-        if place is None or place.fact.date == primary or _is_told(item, place.fact.date, told):
+        if place is None or place.fact.date == primary or _is_told(item, reading, told):
             continue
         if place.fact.kind is FactKind.GROUP and place.fact.fact_id.split(":")[3] == "week":
             if not any(
@@ -203,9 +203,20 @@ def days(reading: Reading) -> Iterator[Found]:
             yield Found(Rule.DAY, item, "a value of another day without its day")
 
 
-def _is_told(item: Item, day: date, told: Sequence[tuple[Item, set[date]]]) -> bool:
-    """Whether the day of a value is named in its part or beside it."""
-    return any(day in meant and abs(item.part - one.part) <= _PARTS_FROM_DAY_MAX for one, meant in told)
+def _is_told(item: Item, reading: Reading, told: Sequence[tuple[Item, set[date]]]) -> bool:
+    """Whether the day of a value is named in its part, or beside it in one that has no other value."""
+    return any(
+        item.place is not None
+        and item.place.fact.date in meant
+        and (
+            item.part == one.part
+            or (
+                abs(item.part - one.part) <= _PARTS_FROM_DAY_MAX
+                and all(other.place is None or other.place.is_name for other in reading.part_of(one))
+            )
+        )
+        for one, meant in told
+    )
 
 
 def _meant(entry: Entry, reading: Reading, dates: set[date]) -> set[date] | None:
