@@ -67,9 +67,8 @@ integration: $(VENV)/.dev ## Against SeaweedFS, PostgreSQL, the Pub/Sub emulator
 	@$(BIN)/python -m pytest -m integration
 
 lint-api: ## The OpenAPI document by redocly and spectral; needs Node.js
-	@$(NPX) @redocly/cli@2.77.0 lint --config docs/openapi.lint/redocly.yaml docs/openapi.json
-	@$(NPX) @stoplight/spectral-cli@6.16.3 lint --ruleset docs/openapi.lint/spectral.yaml \
-		--fail-severity hint docs/openapi.json
+	@$(NPX) @redocly/cli@2.77.0 lint docs/openapi.json
+	@$(NPX) @stoplight/spectral-cli@6.16.3 lint --fail-severity hint docs/openapi.json
 
 release-api: $(VENV)/.dev ## From now on the OpenAPI document as it is now is what clients are promised
 	@$(BIN)/python -m coworkai.partner_api.openapi --release docs/openapi.json

@@ -12,6 +12,7 @@ from starlette.responses import Response
 from coworkai.partner_api.exports import Export, ExportState
 from coworkai.partner_api.formats import Format
 from coworkai.partner_api.guard import Access, Caller, authorise, guarded
+from coworkai.partner_api.openapi.answers import header_refs
 from coworkai.partner_api.pages import DEFAULT_LIMIT, MAX_LIMIT, parse
 from coworkai.partner_api.principal import Scope
 from coworkai.partner_api.problems import Code, FieldError, Refused
@@ -87,6 +88,7 @@ class ExportJob(BaseModel):
     summary="Make an export",
     status_code=202,
     response_model=ExportJob,
+    responses={202: {"headers": header_refs("Location", "Retry-After")}},
 )
 async def create_export(
     asked: NewExport, request: Request, caller: Annotated[Caller, guarded(_ACCESS)]
@@ -169,7 +171,11 @@ async def list_exports(
 
 
 @router.get(
-    "/exports/{export_id}", operation_id="get_export", summary="Get an export", response_model=ExportJob
+    "/exports/{export_id}",
+    operation_id="get_export",
+    summary="Get an export",
+    response_model=ExportJob,
+    responses={200: {"headers": header_refs("Location", "Retry-After")}},
 )
 async def get_export(
     export_id: Annotated[str, Path(examples=["exp_5c1f0a9b7e2d"])],

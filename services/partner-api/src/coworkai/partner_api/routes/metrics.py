@@ -26,6 +26,7 @@ from coworkai.partner_api.metrics import (
     published_cells,
     refuse_unpublished,
 )
+from coworkai.partner_api.openapi.answers import header_refs
 from coworkai.partner_api.principal import Reach, Scope
 from coworkai.partner_api.problems import Code, Refused
 from coworkai.partner_api.schemas import tabular
@@ -95,6 +96,7 @@ _CATALOGUE_TAG = etag((), hashlib.sha256(_CATALOGUE).digest(), None)
     operation_id="list_metrics",
     summary="List the catalogue of measures",
     response_model=MetricList,
+    responses={200: {"headers": header_refs("ETag")}},
 )
 async def list_metrics(request: Request, caller: Annotated[Caller, guarded(ACCESS)]) -> Response:
     """Every measure: what it is called, its unit, how it is computed and aggregated, and when it is null."""
@@ -109,7 +111,7 @@ async def list_metrics(request: Request, caller: Annotated[Caller, guarded(ACCES
     operation_id="query_metrics",
     summary="Query measures of workers, teams, departments and the tenant",
     response_model=CellList,
-    responses={200: tabular(CellList)},
+    responses={200: {**tabular(CellList), "headers": header_refs("X-Data-Version")}},
 )
 async def query_metrics(
     query: MetricsQuery,

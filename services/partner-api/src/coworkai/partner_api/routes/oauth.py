@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import msgspec
 from fastapi import APIRouter, Request, Response
+from pydantic import BaseModel, Field
 
 from coworkai.partner_api import oauth
 from coworkai.partner_api.guard import exchange_of
@@ -29,10 +32,59 @@ _FORM = {
 }
 
 
+class AccessToken(BaseModel):
+    """An access token for a client."""
+
+    access_token: str = Field(description="a JWT", examples=["eyJhbGciOiJFUzI1NiIsInR5cCI6ImF0K2p3dCJ9.…"])
+    token_type: Literal["Bearer"]
+    expires_in: int = Field(description="seconds that it is good for", examples=[3600])
+    scope: str = Field(description="what it may, separated by spaces", examples=["briefs:read kpis:read"])
+
+
+class Key(BaseModel):
+    """A public key (RFC 7517)."""
+
+    kty: Literal["EC"]
+    crv: Literal["P-256"]
+    x: str = Field(examples=["f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU"])
+    y: str = Field(examples=["x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"])
+    kid: str = Field(description="as in the header of tokens", examples=["b1f6c2d07a9e4c55"])
+    use: Literal["sig"]
+    alg: Literal["ES256"]
+
+
+class KeySet(BaseModel):
+    """The public keys that tokens are verified with."""
+
+    keys: list[Key]
+
+
+class AuthorizationServer(BaseModel):
+    """Metadata of the token endpoint (RFC 8414)."""
+
+    issuer: str = Field(description="`iss` of access tokens", examples=["https://partner.example"])
+    token_endpoint: str = Field(examples=["https://partner.example/oauth/token"])
+    jwks_uri: str = Field(examples=["https://partner.example/.well-known/jwks.json"])
+    grant_types_supported: list[str] = Field(examples=[[oauth.GRANT]])
+    token_endpoint_auth_methods_supported: list[str] = Field(
+        examples=[["client_secret_basic", "client_secret_post"]]
+    )
+    scopes_supported: list[Scope]
+    response_types_supported: list[str] = Field(examples=[[]])
+
+
 @router.post(
     "/oauth/token",
     operation_id="create_access_token",
     summary="Get an access token",
+    response_model=AccessToken,
+    responses={
+        status: {
+            "description": "Why there is none",
+            "content": {"application/json": {"schema": {"$ref": "#/components/schemas/OAuthError"}}},
+        }
+        for status in (400, 401)
+    },
     openapi_extra={"requestBody": {"required": True, "content": {oauth.FORM: {"schema": _FORM}}}},
 )
 async def token(request: Request) -> Response:
@@ -59,7 +111,12 @@ async def token(request: Request) -> Response:
     )
 
 
-@router.get("/.well-known/jwks.json", operation_id="get_key_set", summary="Keys that tokens are signed with")
+@router.get(
+    "/.well-known/jwks.json",
+    operation_id="get_key_set",
+    summary="Keys that tokens are signed with",
+    response_model=KeySet,
+)
 async def key_set(request: Request) -> Response:
     """The public keys of the access tokens, as a JSON Web Key Set."""
     return _json(services_of(request).tokens.key_set(), 200, KEPT_FOR_MINUTES)
@@ -69,6 +126,7 @@ async def key_set(request: Request) -> Response:
     "/.well-known/oauth-authorization-server",
     operation_id="get_authorization_server",
     summary="Metadata of the token endpoint",
+    response_model=AuthorizationServer,
 )
 async def metadata(request: Request) -> Response:
     """What an OAuth client needs to know of this server (RFC 8414)."""
