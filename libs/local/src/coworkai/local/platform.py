@@ -369,6 +369,7 @@ class Platform:
             f"{ENV_PREFIX}PUSH_SERVICE_ACCOUNT": _IDENTITY.service_account,
             f"{ENV_PREFIX}PUSH_JWKS_URL": f"{self.bus_url}/oauth2/v3/certs",
             f"{ENV_PREFIX}PUSH_ISSUER": LOCAL_ISSUER,
+            f"{ENV_PREFIX}RUNNER_URL": self.url("runner"),
             f"{ENV_PREFIX}PUBLIC_URL": self._environment.get(
                 f"{ENV_PREFIX}PUBLIC_URL", self.url("partner-api")
             ),

@@ -21,24 +21,6 @@ VALUE_MAX_CHARS = 120
 _NOT_SHOWN = frozenset({"tenant_id", "run_id"})
 
 
-def trace_json(traced: Lineage) -> dict[str, object]:
-    """The lineage as an object for machines."""
-    origin = traced.origin
-    return {
-        "fact_id": traced.fact_id,
-        "source": origin.source,
-        "row": origin.row,
-        "formula": origin.formula,
-        "recount": origin.recount,
-        "facts": origin.facts,
-        "runs": traced.steps,
-        "pieces": origin.pieces.to_dicts(),
-        "keystroke_minutes": origin.keystrokes.to_dicts(),
-        "silver": {table_id: frame.to_dicts() for table_id, frame in origin.others.items()},
-        "events": traced.events.to_dicts(),
-    }
-
-
 def show_trace(console: Console, traced: Lineage, next_step: str, *, everything: bool = False) -> None:
     """Print the lineage. Text that came with telemetry is cut, and nothing in it is read as markup.
 

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from fastapi import Request
 
 from coworkai.common.artifacts import ArtifactStore
+from coworkai.common.calls import Calls
 from coworkai.common.clock import Clock, utc_now
 from coworkai.common.control import Control, Database
 from coworkai.common.control.access_log import AccessLog
@@ -22,6 +23,7 @@ from coworkai.partner_api.exports import Exporter, ExportStore
 from coworkai.partner_api.gold import Gold
 from coworkai.partner_api.hot import HotDays
 from coworkai.partner_api.idempotency import Idempotency, IdempotencyKeys
+from coworkai.partner_api.lineage import FactLineage
 from coworkai.partner_api.pages import Cursors
 from coworkai.partner_api.rate_limit import RateLimit
 from coworkai.partner_api.reads import Reads
@@ -92,6 +94,7 @@ class Services:
             kept_for=timedelta(hours=settings.export_hours),
             clock=clock,
         )
+        self.fact_lineage = FactLineage(settings.runner_url, Calls(settings.master_key_bytes(), clock))
         self.rate_limit = RateLimit(settings.rate_limit_per_minute)
         kept_for = timedelta(hours=settings.idempotency_hours)
         answers = IdempotencyKeys(self.database, self.secrets, kept_for, clock)
@@ -112,6 +115,7 @@ class Services:
         await asyncio.gather(*self._background, return_exceptions=True)
         await self.authenticator.write_last_used()
         await self.access_log.aclose()
+        await self.fact_lineage.aclose()
         await self.gold.aclose()
         await asyncio.to_thread(self._threads.shutdown)
         self.database.close()

@@ -53,6 +53,11 @@ class PartnerApiSettings(CommonSettings):
         description="seconds that the address of a shared or exported file works; clients ask for it once",
     )
 
+    runner_url: str | None = Field(
+        default=None,
+        pattern=r"^https?://[^/?#]+$",
+        description="base of the runner, which traces facts to their origin; none: no lineage of facts",
+    )
     hot_bytes: int = Field(
         default=268_435_456, ge=1, description="memory for days of Gold that are ready to be answered from"
     )

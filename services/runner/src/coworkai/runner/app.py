@@ -5,6 +5,7 @@
     /push/silver-updated   ─▶ compute that tenant
     /tasks/sweep           ─▶ as bronze-committed, also what waits after a failure
     /tasks/maintain        ─▶ compaction, retention, vacuum
+    /lineage               ─▶ where a fact comes from, for the partner API: only here are the rules
 
 A hint carries nothing that is relied on: what is dirty is in the control store, and a sweep finds it without
 any. A push is answered when the work it hinted at is done: the bus brings it again if this process dies.
@@ -25,13 +26,15 @@ from fastapi import FastAPI, Request, Response
 
 from coworkai.common.artifacts import ArtifactStore
 from coworkai.common.bus import Publisher, PushAuth, decode_push
+from coworkai.common.calls import Calls
 from coworkai.common.control import Control, Stage, Tenant
-from coworkai.common.errors import StorageUnavailable, Terminal
+from coworkai.common.errors import NotFound, StorageUnavailable, Terminal
 from coworkai.common.lake import Lake
 from coworkai.common.observability import extract, get_logger, inject, meter, tracer
 from coworkai.common.service import add_health, add_problems
 from coworkai.common.tables import BRONZE_ACTIVITIES
 from coworkai.runner.dispatch import Dispatcher
+from coworkai.runner.lineage import as_json, lineage
 from coworkai.runner.maintenance import Maintenance, MaintenancePolicy, TableReport
 from coworkai.runner.pipeline import STAGES, Pipeline, PipelineConfig, Publication
 from coworkai.runner.repeats import Repeats
@@ -41,6 +44,8 @@ from coworkai.runner.stages import TenantRules
 log = get_logger(__name__)
 T = TypeVar("T")
 
+TRACED_AT_ONCE = 2
+"""Facts whose lineage is looked for at one time: each computes a worker's day again."""
 REPEATS_SHARE = 0.05
 """Of the time at most this much is spent on looking for repeated ids, however large Bronze is."""
 TOPICS = {
@@ -57,6 +62,13 @@ class Updated(msgspec.Struct, frozen=True):
     stage: str
     run_ids: dict[str, str]
     versions: dict[str, int]
+
+
+class LineageRequest(msgspec.Struct, frozen=True):
+    """Body of `/lineage`; `fact_id` as `fact_ids` writes them."""
+
+    tenant_id: str
+    fact_id: str
 
 
 class SweepReport(msgspec.Struct, frozen=True):
@@ -126,7 +138,10 @@ class Runner:
         self._announcements: asyncio.Queue[tuple[Publication, dict[str, str]]] = asyncio.Queue()
         self._waiting: dict[str, asyncio.Task[int]] = {}
         self._slots = asyncio.Semaphore(settings.parallel_tenants)
-        self._threads = ThreadPoolExecutor(settings.parallel_tenants + 2, thread_name_prefix="runner")
+        self._threads = ThreadPoolExecutor(
+            settings.parallel_tenants + 2 + TRACED_AT_ONCE, thread_name_prefix="runner"
+        )
+        self._tracing = asyncio.Semaphore(TRACED_AT_ONCE)
         self._run_seconds = meter().create_histogram(
             "coworkai.runner.run", unit="s", description="wall time of one run of a tenant"
         )
@@ -185,6 +200,19 @@ class Runner:
 
     async def maintain(self) -> list[TableReport]:
         return await self._in_thread(self._maintenance.run)
+
+    async def lineage(self, asked: LineageRequest) -> dict[str, object]:
+        """Trace a fact. Raises as `lineage.lineage`, and NotFound for no tenant of ours."""
+
+        def traced() -> dict[str, object]:
+            tenant = self.control.tenant(asked.tenant_id)
+            if tenant is None:
+                raise NotFound("no such tenant")
+            rules = TenantRules.of_zone(tenant.time_zone)
+            return as_json(lineage(self.pipeline.lake, asked.tenant_id, asked.fact_id, rules))
+
+        async with self._tracing:
+            return await self._in_thread(traced)
 
     async def announce_forever(self) -> None:
         """Publish announcements as they come. One that cannot be published is logged: it is only a hint."""
@@ -245,6 +273,7 @@ class Runner:
 def create_app(settings: RunnerSettings, publisher: Publisher | None = None) -> FastAPI:
     """The service's ASGI application; it announces on `publisher`, the settings' bus when None."""
     auth = PushAuth.from_settings(settings)
+    calls = Calls(settings.master_key_bytes())
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -299,6 +328,16 @@ def create_app(settings: RunnerSettings, publisher: Publisher | None = None) -> 
     async def maintain(request: Request) -> Response:
         await authenticated(request)
         return _json(await runner().maintain())
+
+    @app.post("/lineage")
+    async def lineage_of(request: Request) -> Response:
+        body = await request.body()
+        calls.verify(request.headers.get("authorization"), request.url.path, body)
+        try:
+            asked = msgspec.json.decode(body, type=LineageRequest)
+        except msgspec.MsgspecError:
+            raise Terminal("the call names no fact") from None
+        return _json(await runner().lineage(asked))
 
     add_health(app, ready=lambda: asyncio.to_thread(runner().ready))
     return app

@@ -126,6 +126,24 @@ class Lineage:
         return self.origin.row
 
 
+def as_json(traced: Lineage) -> dict[str, object]:
+    """The lineage as an object for machines; the API's and the command line's."""
+    origin = traced.origin
+    return {
+        "fact_id": traced.fact_id,
+        "source": origin.source,
+        "row": origin.row,
+        "formula": origin.formula,
+        "recount": origin.recount,
+        "facts": origin.facts,
+        "runs": traced.steps,
+        "pieces": origin.pieces.to_dicts(),
+        "keystroke_minutes": origin.keystrokes.to_dicts(),
+        "silver": {table_id: frame.to_dicts() for table_id, frame in origin.others.items()},
+        "events": traced.events.to_dicts(),
+    }
+
+
 def lineage(lake: Lake, tenant_id: str, identifier: str, rules: TenantRules) -> Lineage:
     """Trace a fact of what is published; `rules` are the tenant's.
 

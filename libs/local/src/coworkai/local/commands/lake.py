@@ -224,7 +224,8 @@ def lineage(
     """
     from coworkai.common.lake import Lake
     from coworkai.local.identities import known_tenant
-    from coworkai.local.trace import show_trace, trace_json
+    from coworkai.local.trace import show_trace
+    from coworkai.runner.lineage import as_json
     from coworkai.runner.lineage import lineage as trace
     from coworkai.runner.stages import TenantRules
 
@@ -233,6 +234,6 @@ def lineage(
     lake = Lake(settings.lake_uri, settings.storage_options)
     traced = trace(lake, tenant, identifier, TenantRules.of_zone(known.time_zone))
     if json:
-        print_json(trace_json(traced))
+        print_json(as_json(traced))
         return
     show_trace(out, traced, f"--tenant {tenant} --data {shlex.quote(str(data))}", everything=everything)

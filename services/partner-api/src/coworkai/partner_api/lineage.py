@@ -1,0 +1,63 @@
+"""Where a fact comes from: asked of the runner, which has the rules that it was computed by.
+
+What is told is which rows, runs, versions and events; what people typed, said or saw stays where it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import httpx
+import msgspec
+
+from coworkai.common.calls import Calls
+from coworkai.common.errors import StorageUnavailable
+from coworkai.partner_api.problems import Code, Refused
+
+PATH = "/lineage"
+TIMEOUT_S = 30.0
+CONTENT = frozenset({"keystroke_log", "name", "reflection", "text", "text_template", "title", "url"})
+"""Columns with what people typed, said or saw."""
+
+
+class FactLineage:
+    """The runner at `url` (None: there is none to ask), as the partner API sees it."""
+
+    def __init__(self, url: str | None, calls: Calls, client: httpx.AsyncClient | None = None) -> None:
+        self._url = url
+        self._calls = calls
+        self._client = client or httpx.AsyncClient(timeout=TIMEOUT_S)
+
+    async def of(self, tenant_id: str, fact_id: str) -> dict[str, Any]:
+        """The fact's lineage: fact_id, source, row, formula, recount, facts, runs, pieces,
+        keystroke_minutes, silver, events.
+
+        Raises Refused (NOT_FOUND), StorageUnavailable; that also when a version that was read is gone.
+        """
+        if self._url is None:
+            raise Refused(Code.NOT_FOUND, "facts are not traced here", remedy="set COWORKAI_RUNNER_URL")
+        body = msgspec.json.encode({"tenant_id": tenant_id, "fact_id": fact_id})
+        headers = {"authorization": self._calls.sign(PATH, body), "content-type": "application/json"}
+        try:
+            answer = await self._client.post(f"{self._url}{PATH}", content=body, headers=headers)
+        except httpx.HTTPError as error:
+            raise StorageUnavailable(f"the runner does not answer ({type(error).__name__})") from None
+        if answer.status_code == 404:
+            raise Refused(Code.NOT_FOUND, "not found")
+        if answer.status_code != 200:
+            raise StorageUnavailable(f"the runner answered {answer.status_code}")
+        traced: dict[str, Any] = msgspec.json.decode(answer.content)
+        return {
+            **traced,
+            "row": without_content(traced["row"]),
+            "recount": without_content(traced["recount"]),
+        }
+
+    async def aclose(self) -> None:
+        await self._client.aclose()
+
+
+def without_content(row: Mapping[str, Any]) -> dict[str, Any]:
+    """The row without what people typed, said or saw."""
+    return {name: value for name, value in row.items() if name not in CONTENT | {"tenant_id"}}
