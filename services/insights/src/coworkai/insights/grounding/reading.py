@@ -111,6 +111,18 @@ class Item:
     """First word of a sentence, or after a colon."""
 
 
+def _goes_on_telling(item: Item) -> bool:
+    """Whether what follows ", and" tells on: "…, and {0} is open", but not "…, and then start with {0}"."""
+    if item.text == "then":
+        return False
+    if item.place is not None or item.entry is None or item.entry.statuses:
+        return True
+    words = lexicon().sets
+    return (
+        item.text in words["auxiliary"] or item.text.split()[0] in words["telling"] or not item.entry.is_plain
+    )
+
+
 @dataclass(frozen=True)
 class Reading:
     """A statement's items with what the rules ask of them most."""
@@ -154,6 +166,8 @@ class Reading:
                 item.text == "it" and self.items[item.at - 1].text in _BEFORE_IT
             ):
                 tells = True
+            elif self.items[item.at - 1].text == "," and item.entry is not None and item.entry.joint:
+                tells = tells and (following is None or _goes_on_telling(following))
             if tells:
                 found.add(item.at)
         return frozenset(found)

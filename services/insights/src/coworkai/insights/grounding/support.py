@@ -86,7 +86,12 @@ def _says_too_much(chunk: Sequence[Item], opens: bool, reading: Reading) -> bool
     ]
     if any(item.entry is not None and (item.entry.flags or item.entry.statuses) for item in said):
         said = [item for item in said if item.entry is None or not item.entry.negation]
-    checked = [item for item in said if _is_checked(item, reading)]
+    is_ranked = any(item.entry is not None and item.entry.superlative for item in said)
+    checked = [
+        item
+        for item in said
+        if _is_checked(item, reading) or (is_ranked and item.entry is not None and item.entry.measures)
+    ]
     if opens:
         limit = _SUBJECT_WORDS_MAX if chunk[0].text in sets["subjects"] else _OPENING_WORDS_MAX
         return len(said) - len(checked) > limit
