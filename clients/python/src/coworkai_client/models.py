@@ -460,6 +460,55 @@ class Layer(OpenEnum):
     OPS = "ops"
 
 
+class Lineage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Where something comes from. Texts, titles and addresses are not in it: ask for the row itself."""
+
+    id: str
+    kind: str
+    """fact, insight, brief, context or run"""
+    source: str
+    """table of the row, or path of the artefact"""
+    row: dict[str, Any]
+    """the row, without what people typed, said or saw"""
+    formula: str | None
+    """how it is computed"""
+    recount: dict[str, Any]
+    """columns of the row, computed again from Silver"""
+    facts: list[str]
+    """ids that it is made of, each with a lineage of its own"""
+    runs: list[LineageRun]
+    """runs that made it, the last one first"""
+    pieces: list[dict[str, Any]]
+    """its pieces of the activity timeline"""
+    keystroke_minutes: list[dict[str, Any]]
+    """its keystroke minutes, with the phase that matched them"""
+    silver: dict[str, list[dict[str, Any]]]
+    """its rows of other Silver tables"""
+    events: list[LineageEvent]
+    """the records that all of it was collected as"""
+
+
+class LineageEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A collected record."""
+
+    table: str
+    event_id: str
+    """the collector's id"""
+    event_date: dt.date
+    file: str
+    """file that it is in"""
+    version: int
+    """version of the table that was read"""
+
+
+class LineageRun(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A run on the way, and the versions that it read."""
+
+    stage: str
+    run_id: str
+    input_versions: dict[str, int]
+
+
 class Me(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The credentials of this request, and what they may."""
 

@@ -1022,6 +1022,18 @@ class Operations:
             },
         )
 
+    def get_lineage(self, id_: str) -> models.Lineage:
+        """Trace an id.
+
+        Lead an id back: to the row, the runs and versions, the Silver rows and the records
+        collected.
+
+        Needs the scope `lineage:read`; individual reach; not for workers' tokens.
+
+        id_: of a fact, workblock, slice, insight, brief, context or run
+        """
+        return self.transport.fetch("GET", f"/v1/lineage/{segment(id_)}", models.Lineage)
+
     def list_runs(
         self,
         *,

@@ -170,12 +170,14 @@ class _Subset:
     def _unions(self, where: str, narrow: list[Json], wide: list[Json]) -> Iterator[str]:
         """Every branch must have its like: by what it refers to, by type, or by being no different."""
         for one in narrow:
-            found = [list(self._fresh().differences(where, one, other)) for other in wide]
+            found = [list(self._copy().differences(where, one, other)) for other in wide]
             if all(found):
                 yield min(found, key=len)[0]
 
-    def _fresh(self) -> _Subset:
-        return _Subset(self._narrow, self._wide, is_told=self._is_told)
+    def _copy(self) -> _Subset:
+        copy = _Subset(self._narrow, self._wide, is_told=self._is_told)
+        copy._seen = set(self._seen)
+        return copy
 
     def _plain(self, where: str, narrow: Json, wide: Json) -> Iterator[str]:
         extra = _types(narrow) - _types(wide)

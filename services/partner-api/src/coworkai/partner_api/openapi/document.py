@@ -332,7 +332,12 @@ def _text(name: str) -> str:
 
 
 def _add_examples(operation: Json, shown: Mapping[str, Any], schemas: Json) -> None:
-    """Give an example of JSON that is answered: the sample organisation's, or one made from the schema."""
+    """Give an example of JSON that is answered: the sample organisation's, or one made from the schema.
+
+    And of what is asked with a body, where none is given.
+    """
+    for media in operation.get("requestBody", {}).get("content", {}).values():
+        media.setdefault("example", example_of(media["schema"], schemas))
     for status, response in operation["responses"].items():
         media = response.get("content", {}).get("application/json")
         if not status.startswith("2") or media is None or "example" in media or "examples" in media:

@@ -29,7 +29,20 @@ _FORMATS = (Format.PARQUET, Format.ARROW, Format.CSV, Format.NDJSON)
 class NewExport(BaseModel):
     """What to export: a list, with the parameters that it has as a query."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [
+                {
+                    "resource": "kpis/daily",
+                    "format": "parquet",
+                    "start_date": "2026-10-01",
+                    "end_date": "2026-10-31",
+                    "filters": {"measure": ["focus_s", "active_s"]},
+                }
+            ]
+        },
+    )
 
     resource: str = Field(
         description="a list below `/v1`", examples=["workblocks"], json_schema_extra={"enum": list(RESOURCES)}

@@ -22,11 +22,12 @@ _FORM = {
     "required": ["grant_type"],
     "properties": {
         "grant_type": {"type": "string", "enum": [oauth.GRANT]},
-        "client_id": {"type": "string"},
-        "client_secret": {"type": "string"},
+        "client_id": {"type": "string", "examples": ["client_x7Kq2mPz9LwT"]},
+        "client_secret": {"type": "string", "examples": ["cws_live_…"]},
         "scope": {
             "type": "string",
             "description": "scopes, separated by spaces; all of the client's by default",
+            "examples": ["briefs:read kpis:read"],
         },
     },
 }

@@ -27,7 +27,7 @@ async def list_problems() -> list[ProblemKind]:
 
 @router.get("/{code}", operation_id="get_problem", summary="A kind of problem")
 async def get_problem(code: Code) -> ProblemKind:
-    """What one code means."""
+    """What a code means, and what to do about it. The `type` of a problem leads here."""
     return _described(code)
 
 

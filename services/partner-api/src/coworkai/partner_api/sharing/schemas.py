@@ -89,7 +89,8 @@ LINES: Responses = {
 
 def _query_body() -> dict[str, Any]:
     _, components = msgspec.json.schema_components([Query])
-    return {"required": False, "content": {"application/json": {"schema": components["Query"]}}}
+    media = {"schema": components["Query"], "example": {"limitHint": 1000}}
+    return {"required": False, "content": {"application/json": media}}
 
 
 QUERY: dict[str, Any] = {"requestBody": _query_body()}
