@@ -12,7 +12,7 @@ from datetime import timedelta
 import httpx
 import msgspec
 from tests.factories import TENANT
-from tests.unit.insights.pipeline.desks import Desk, a_week
+from tests.unit.insights.pipeline.desks import Desk
 from tests.unit.runner.pipeline.lakes import DAY
 from tests.unit.runner.pipeline.test_app import push
 
@@ -55,13 +55,11 @@ def run(scenario: Callable[[], Awaitable[None]]) -> None:
     asyncio.run(asyncio.wait_for(scenario(), 120))
 
 
-def test_a_burst_of_hints_is_answered_when_the_briefs_are_published_and_told_of_once(desk: Desk) -> None:
+def test_a_burst_of_hints_is_answered_when_the_briefs_are_published_and_told_of_once(week: Desk) -> None:
     announced: Announced = []
-    a_week(desk.place)
-    desk.place.process()
 
     async def scenario() -> None:
-        async with service(desk, announced) as client:
+        async with service(week, announced) as client:
             hints = [client.post("/push/gold-updated", content=HINT) for _ in range(10)]
             assert {one.status_code for one in await asyncio.gather(*hints)} == {204}
             assert (await client.post("/push/gold-updated", content=HINT)).status_code == 204
@@ -69,33 +67,29 @@ def test_a_burst_of_hints_is_answered_when_the_briefs_are_published_and_told_of_
     run(scenario)
     ((topic, message),) = announced
     assert topic == TOPIC
-    assert sorted(message.brief_ids) == sorted(desk.read(GOLD_BRIEFS)["brief_id"])
-    assert message.run_ids == {day.isoformat(): run_id for day, run_id in desk.published().run_ids.items()}
+    assert sorted(message.brief_ids) == sorted(week.read(GOLD_BRIEFS)["brief_id"])
+    assert message.run_ids == {day.isoformat(): run_id for day, run_id in week.published().run_ids.items()}
 
 
-def test_a_sweep_finds_what_no_hint_told_of_and_what_is_due(desk: Desk) -> None:
-    a_week(desk.place)
-    desk.place.process()
+def test_a_sweep_finds_what_no_hint_told_of_and_what_is_due(week: Desk) -> None:
 
     async def scenario() -> None:
-        async with service(desk, []) as client:
+        async with service(week, []) as client:
             assert (await client.post("/tasks/sweep")).json() == {"tenants": 1, "publications": 1}
             assert (await client.post("/tasks/sweep")).json() == {"tenants": 0, "publications": 0}
-            desk.place.control.plan(TENANT, Stage.STAGE2, [DAY], desk.place.clock.now - timedelta(days=1))
+            week.place.control.plan(TENANT, Stage.STAGE2, [DAY], week.place.clock.now - timedelta(days=1))
             assert (await client.post("/tasks/sweep")).json() == {"tenants": 1, "publications": 0}
             assert (await client.get("/readyz")).status_code == 200
 
     run(scenario)
 
 
-def test_one_brief_is_written_on_demand(desk: Desk) -> None:
+def test_one_brief_is_written_on_demand(week: Desk) -> None:
     announced: Announced = []
-    a_week(desk.place)
-    desk.place.process()
     asked = {"tenant_id": TENANT, "user_id": "ana", "date": DAY.isoformat()}
 
     async def scenario() -> None:
-        async with service(desk, announced) as client:
+        async with service(week, announced) as client:
             assert (await client.post("/tasks/brief", json=asked)).json() == {"publications": 1}
             assert (await client.post("/tasks/brief", json=asked)).json() == {"publications": 0}
             unknown = await client.post("/tasks/brief", json={**asked, "user_id": "nobody"})
@@ -105,16 +99,14 @@ def test_one_brief_is_written_on_demand(desk: Desk) -> None:
     assert len(announced) == 1
 
 
-def test_a_bus_that_is_down_does_not_stop_the_writing_and_what_is_no_push_is_refused(desk: Desk) -> None:
-    a_week(desk.place)
-    desk.place.process()
+def test_a_bus_that_is_down_does_not_stop_the_writing_and_what_is_no_push_is_refused(week: Desk) -> None:
 
     async def scenario() -> None:
-        async with service(desk, [], bus_status=503) as client:
+        async with service(week, [], bus_status=503) as client:
             assert (await client.post("/push/gold-updated", content=HINT)).status_code == 204
             assert (await client.post("/push/gold-updated", content=b"hello")).status_code == 400
             assert (await client.post("/push/gold-updated", content=push(b"[]"))).status_code == 400
             assert (await client.post("/tasks/brief", content=b"{}")).status_code == 400
 
     run(scenario)
-    assert desk.versions()[DAY, "ana"] == [1]
+    assert week.versions()[DAY, "ana"] == [1]

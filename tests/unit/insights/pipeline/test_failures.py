@@ -48,72 +48,64 @@ def poison(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_worker_that_fails_is_recorded_and_everybody_else_has_a_brief(
-    desk: Desk, poisoned_for_bo: pytest.MonkeyPatch
+    week: Desk, poisoned_for_bo: pytest.MonkeyPatch
 ) -> None:
-    a_week(desk.place)
-    desk.write()
-    assert {subject for _, subject in desk.versions()} == {"ana"}
-    failures = desk.place.failures()
+    week.write()
+    assert {subject for _, subject in week.versions()} == {"ana"}
+    failures = week.place.failures()
     assert set(failures["user_id"]) == {"bo"}
     assert set(failures["stage"]) == {"stage2"}
     assert set(failures["error_type"]) == {"Poisoned"}
     days = [DAY - timedelta(days=n) for n in range(3)]
-    assert desk.published().partial == set(days)
-    assert desk.dirty() == sorted(days)
-    assert desk.dirty(ready_only=True) == []
+    assert week.published().partial == set(days)
+    assert week.dirty() == sorted(days)
+    assert week.dirty(ready_only=True) == []
 
 
 def test_a_worker_that_failed_gets_its_brief_when_it_is_tried_again(
-    desk: Desk, poisoned_for_bo: pytest.MonkeyPatch
+    week: Desk, poisoned_for_bo: pytest.MonkeyPatch
 ) -> None:
-    a_week(desk.place)
-    desk.write()
-    desk.place.clock.advance(timedelta(minutes=2))
-    desk.pipeline().run(TENANT)
-    assert desk.place.failures().height == 3, "a failure that goes on is recorded once"
+    week.write()
+    week.place.clock.advance(timedelta(minutes=2))
+    week.pipeline().run(TENANT)
+    assert week.place.failures().height == 3, "a failure that goes on is recorded once"
     poisoned_for_bo.undo()
-    desk.place.clock.advance(timedelta(minutes=5))
-    desk.pipeline().run(TENANT)
-    assert desk.versions()[DAY, "bo"] == [1]
-    assert desk.versions()[DAY, "ana"] == [1]
-    assert desk.published().partial == frozenset()
-    assert desk.dirty() == []
+    week.place.clock.advance(timedelta(minutes=5))
+    week.pipeline().run(TENANT)
+    assert week.versions()[DAY, "bo"] == [1]
+    assert week.versions()[DAY, "ana"] == [1]
+    assert week.published().partial == frozenset()
+    assert week.dirty() == []
 
 
-def test_insights_of_a_worker_that_fails_stay(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    a_week(desk.place)
-    desk.write()
-    before = desk.read(GOLD_INSIGHTS).filter(user_id="bo")
-    desk.place.commit(Source.ACTIVITIES, *(worked(user, "13:00", "15:00") for user in ("ana", "bo")))
+def test_insights_of_a_worker_that_fails_stay(written: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = written.read(GOLD_INSIGHTS).filter(user_id="bo")
+    written.place.commit(Source.ACTIVITIES, *(worked(user, "13:00", "15:00") for user in ("ana", "bo")))
     poison(monkeypatch)
-    desk.write()
-    assert desk.versions()[DAY, "ana"] == [1, 2]
-    assert desk.read(GOLD_INSIGHTS).filter(user_id="bo").equals(before)
+    written.write()
+    assert written.versions()[DAY, "ana"] == [1, 2]
+    assert written.read(GOLD_INSIGHTS).filter(user_id="bo").equals(before)
 
 
-def test_artefacts_that_a_dead_process_left_out_are_written_by_the_next(desk: Desk) -> None:
-    a_week(desk.place)
-    desk.write()
-    artifacts = desk.artifacts()
+def test_artefacts_that_a_dead_process_left_out_are_written_by_the_next(written: Desk) -> None:
+    artifacts = written.artifacts()
     # As a process leaves it that dies between publication and artefacts.
-    desk.place.store.delete([path for path in artifacts if "/complete/" in path or path.endswith(".md")])
-    desk.place.control.mark_dirty(TENANT, Stage.STAGE2, [DAY - timedelta(days=n) for n in range(3)])
-    assert desk.pipeline().run(TENANT) == []
-    assert desk.artifacts() == artifacts
+    written.place.store.delete([path for path in artifacts if "/complete/" in path or path.endswith(".md")])
+    written.place.control.mark_dirty(TENANT, Stage.STAGE2, [DAY - timedelta(days=n) for n in range(3)])
+    assert written.pipeline().run(TENANT) == []
+    assert written.artifacts() == artifacts
 
 
-def test_a_process_that_lost_the_tenant_publishes_nothing_and_its_rows_are_undone(desk: Desk) -> None:
-    a_week(desk.place)
-    desk.place.process()
-    control, lake = desk.place.control, desk.place.lake
+def test_a_process_that_lost_the_tenant_publishes_nothing_and_its_rows_are_undone(week: Desk) -> None:
+    control, lake = week.place.control, week.place.lake
     late = control.lease(TENANT, "late", 60, Lane.INSIGHTS)
     assert late is not None
     paused = Outputs.open(lake, TENANT, Stage.STAGE2, late.fence)
     paused.append(GOLD_BRIEFS, STRANGER)
-    desk.place.clock.advance(timedelta(seconds=61))
-    desk.pipeline("quick").run(TENANT)
-    assert desk.versions()[DAY, "ana"] == [1]
-    assert "x" not in desk.read(GOLD_BRIEFS)["tenant_id"]
+    week.place.clock.advance(timedelta(seconds=61))
+    week.pipeline("quick").run(TENANT)
+    assert week.versions()[DAY, "ana"] == [1]
+    assert "x" not in week.read(GOLD_BRIEFS)["tenant_id"]
     with pytest.raises(LeaseLost):
         paused.append(GOLD_BRIEFS, STRANGER)
     with pytest.raises(LeaseLost), HeldLease(control, late, 60) as held:
@@ -130,51 +122,43 @@ def test_the_runner_and_insights_do_not_wait_for_each_other(desk: Desk) -> None:
     assert desk.pipeline().run(TENANT)
 
 
-def test_gold_that_is_published_while_an_earlier_mark_is_cleared_is_not_forgotten(desk: Desk) -> None:
-    a_week(desk.place)
-    desk.write()
-    pinned = desk.place.control.dirty(Stage.STAGE2)
+def test_gold_that_is_published_while_an_earlier_mark_is_cleared_is_not_forgotten(written: Desk) -> None:
+    pinned = written.place.control.dirty(Stage.STAGE2)
     assert pinned == []
-    desk.place.control.mark_dirty(TENANT, Stage.STAGE2, [DAY])
-    pinned = desk.place.control.dirty(Stage.STAGE2)
-    lease = desk.place.control.lease(TENANT, "insights", 60, Lane.INSIGHTS)
+    written.place.control.mark_dirty(TENANT, Stage.STAGE2, [DAY])
+    pinned = written.place.control.dirty(Stage.STAGE2)
+    lease = written.place.control.lease(TENANT, "insights", 60, Lane.INSIGHTS)
     assert lease is not None
-    desk.place.commit(Source.ACTIVITIES, worked("bo", "13:00", "15:00"))
-    desk.place.process()
+    written.place.commit(Source.ACTIVITIES, worked("bo", "13:00", "15:00"))
+    written.place.process()
     # Who pinned before the publication clears its marks only now.
-    desk.place.control.finish_stage(lease, pinned)
-    assert DAY in desk.dirty()
+    written.place.control.finish_stage(lease, pinned)
+    assert DAY in written.dirty()
 
 
-def test_a_rebuild_that_changes_gold_leads_to_a_new_version(desk: Desk) -> None:
-    a_week(desk.place)
-    desk.write()
-    desk.place.commit(Source.ACTIVITIES, worked("bo", "13:00", "15:00"))
-    rebuild(desk.place.pipeline(), TENANT, DAY, DAY)
-    assert DAY in desk.dirty()
-    desk.pipeline().run(TENANT)
-    assert desk.versions()[DAY, "bo"] == [1, 2]
+def test_a_rebuild_that_changes_gold_leads_to_a_new_version(written: Desk) -> None:
+    written.place.commit(Source.ACTIVITIES, worked("bo", "13:00", "15:00"))
+    rebuild(written.place.pipeline(), TENANT, DAY, DAY)
+    assert DAY in written.dirty()
+    written.pipeline().run(TENANT)
+    assert written.versions()[DAY, "bo"] == [1, 2]
 
 
-def test_one_brief_is_written_at_once_where_somebody_asks_for_it(desk: Desk) -> None:
-    a_week(desk.place)
-    desk.place.process()
+def test_one_brief_is_written_at_once_where_somebody_asks_for_it(week: Desk) -> None:
     day_off = DAY + timedelta(days=1)
-    assert len(desk.write_one("ana", day_off)) == 1
-    assert len(desk.write_one("ana", day_off)) == 0
-    assert desk.versions() == {(day_off, "ana"): [1]}
-    desk.pipeline().run(TENANT)
-    assert desk.versions()[DAY, "bo"] == [1]
-    assert desk.versions()[day_off, "ana"] == [1]
+    assert len(week.write_one("ana", day_off)) == 1
+    assert len(week.write_one("ana", day_off)) == 0
+    assert week.versions() == {(day_off, "ana"): [1]}
+    week.pipeline().run(TENANT)
+    assert week.versions()[DAY, "bo"] == [1]
+    assert week.versions()[day_off, "ana"] == [1]
 
 
-def test_nobody_asks_for_the_brief_of_somebody_unknown_or_while_others_write(desk: Desk) -> None:
-    a_week(desk.place)
-    desk.place.process()
+def test_nobody_asks_for_the_brief_of_somebody_unknown_or_while_others_write(week: Desk) -> None:
     with pytest.raises(NotFound):
-        desk.write_one("nobody")
+        week.write_one("nobody")
     with pytest.raises(NotFound):
-        desk.pipeline().write("no-tenant", "ana", DAY)
-    assert desk.place.control.lease(TENANT, "busy", 60, Lane.INSIGHTS) is not None
+        week.pipeline().write("no-tenant", "ana", DAY)
+    assert week.place.control.lease(TENANT, "busy", 60, Lane.INSIGHTS) is not None
     with pytest.raises(Overloaded):
-        desk.write_one("ana")
+        week.write_one("ana")

@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 from tests.factories import TENANT, at
 from tests.unit.insights.pipeline.desks import Desk, declared
-from tests.unit.runner.pipeline.lakes import DAY, worked
+from tests.unit.runner.pipeline.lakes import DAY, Place, worked
 
 from coworkai.common.control import Stage
 from coworkai.common.events import Source
@@ -68,28 +68,37 @@ def model() -> Refusing:
 
 
 @pytest.fixture
-def writing(desk: Desk, model: Refusing, tmp_path: Path) -> Iterator[ModelWriting]:
+def writing(ready: Desk, model: Refusing, tmp_path: Path) -> Iterator[ModelWriting]:
     def opened(_settings: ModelSettings) -> Model:
         return model
 
     settings = InsightsSettings(data_dir=tmp_path)
-    writing = ModelWriting(settings, Meter.from_settings(settings, desk.place.control), opened)
+    writing = ModelWriting(settings, Meter.from_settings(settings, ready.place.control), opened)
     yield writing
     writing.close()
     assert model.is_closed or not model.asked
 
 
-@pytest.fixture
-def ready(desk: Desk) -> Desk:
-    """Two workers who have said that DAY is over."""
-    desk.place.control.put_insight_policy(TENANT, POLICY)
-    desk.place.clock.now = at("12:00", DAY)
-    desk.place.commit(Source.ACTIVITIES, *(worked(user, "09:00", "11:00") for user in ("ana", "bo")))
-    desk.place.commit(
+@pytest.fixture(scope="module")
+def ready_once(tmp_path_factory: pytest.TempPathFactory) -> Place:
+    place = Place(tmp_path_factory.mktemp("ready"))
+    place.control.put_insight_policy(TENANT, POLICY)
+    place.clock.now = at("12:00", DAY)
+    place.commit(Source.ACTIVITIES, *(worked(user, "09:00", "11:00") for user in ("ana", "bo")))
+    place.commit(
         Source.MANIFESTS, *(declared(user, "EOD", "11:30", DAY, "ship it") for user in ("ana", "bo"))
     )
-    desk.place.process()
-    return desk
+    place.process()
+    place.close()
+    return place
+
+
+@pytest.fixture
+def ready(ready_once: Place, tmp_path: Path) -> Iterator[Desk]:
+    """Two workers who have said that DAY is over."""
+    place = ready_once.copy(tmp_path)
+    yield Desk(place)
+    place.close()
 
 
 def calls(desk: Desk) -> pl.DataFrame:

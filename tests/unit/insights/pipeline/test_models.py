@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from tests.factories import TENANT, at
 from tests.unit.insights.pipeline.desks import Desk, declared
-from tests.unit.runner.pipeline.lakes import DAY, worked
+from tests.unit.runner.pipeline.lakes import DAY, Place, worked
 
 from coworkai.common.control import Stage
 from coworkai.common.events import Source
@@ -66,15 +67,24 @@ def writers(desk: Desk) -> list[tuple[str, int, str]]:
     return list(rows.select("subject_id", "version", "writer").iter_rows())
 
 
+@pytest.fixture(scope="module")
+def today_once(tmp_path_factory: pytest.TempPathFactory) -> Place:
+    place = Place(tmp_path_factory.mktemp("today"))
+    place.control.put_insight_policy(TENANT, POLICY)
+    place.clock.now = at("12:00", DAY)
+    place.commit(Source.ACTIVITIES, *(worked(user, "09:00", "11:00") for user in ("ana", "bo")))
+    place.commit(Source.MANIFESTS, declared("bo", "EOD", "11:30", DAY, "ship it"))
+    place.process()
+    place.close()
+    return place
+
+
 @pytest.fixture
-def today(desk: Desk) -> Desk:
+def today(today_once: Place, tmp_path: Path) -> Iterator[Desk]:
     """DAY at noon: both have worked, and bo has said that the day is over."""
-    desk.place.control.put_insight_policy(TENANT, POLICY)
-    desk.place.clock.now = at("12:00", DAY)
-    desk.place.commit(Source.ACTIVITIES, *(worked(user, "09:00", "11:00") for user in ("ana", "bo")))
-    desk.place.commit(Source.MANIFESTS, declared("bo", "EOD", "11:30", DAY, "ship it"))
-    desk.place.process()
-    return desk
+    place = today_once.copy(tmp_path)
+    yield Desk(place)
+    place.close()
 
 
 def run(desk: Desk, model: ScriptedModel) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from tests.factories import TENANT
-from tests.unit.insights.pipeline.desks import Desk, a_week
+from tests.unit.insights.pipeline.desks import Desk
 from tests.unit.runner.pipeline.lakes import DAY, worked
 
 from coworkai.common.control import Stage
@@ -15,89 +15,78 @@ from coworkai.common.tables import GOLD_BRIEFS, GOLD_INSIGHTS, GOLD_TOKEN_CONTEX
 from coworkai.insights.markdown import escaped
 
 
-def test_every_worker_of_a_day_gets_a_brief_that_names_its_evidence(desk: Desk) -> None:
-    a_week(desk.place)
-    desk.write()
+def test_every_worker_of_a_day_gets_a_brief_that_names_its_evidence(written: Desk) -> None:
     days = [DAY - timedelta(days=n) for n in range(3)]
-    assert desk.versions() == {(day, user): [1] for day in days for user in ("ana", "bo")}
-    brief = desk.brief("ana")
+    assert written.versions() == {(day, user): [1] for day in days for user in ("ana", "bo")}
+    brief = written.brief("ana")
     assert "ship the report" in str([one.text for one in brief.statements()])
     assert {claim.fact_id for one in brief.statements() for claim in one.claims} == {
         one.fact_id for one in brief.evidence
     }
-    assert desk.read(GOLD_INSIGHTS).height > 0
-    assert desk.read(GOLD_TOKEN_CONTEXTS).height == 6
-    assert desk.dirty() == []
+    assert written.read(GOLD_INSIGHTS).height > 0
+    assert written.read(GOLD_TOKEN_CONTEXTS).height == 6
+    assert written.dirty() == []
 
 
-def test_what_is_told_twice_is_written_once(desk: Desk) -> None:
-    a_week(desk.place)
-    assert len(desk.write()) == 1
-    before, artifacts = desk.tables(), desk.artifacts()
-    desk.place.control.mark_dirty(TENANT, Stage.STAGE2, [DAY])
-    assert desk.pipeline().run(TENANT) == []
-    assert desk.write() == []
-    assert all(frame.equals(before[name]) for name, frame in desk.tables().items())
-    assert desk.artifacts() == artifacts
+def test_what_is_told_twice_is_written_once(week: Desk) -> None:
+    assert len(week.write()) == 1
+    before, artifacts = week.tables(), week.artifacts()
+    week.place.control.mark_dirty(TENANT, Stage.STAGE2, [DAY])
+    assert week.pipeline().run(TENANT) == []
+    assert week.write() == []
+    assert all(frame.equals(before[name]) for name, frame in week.tables().items())
+    assert week.artifacts() == artifacts
 
 
-def test_a_day_that_changes_gets_a_new_version_and_keeps_the_old_one(desk: Desk) -> None:
-    a_week(desk.place)
-    desk.write()
-    old = desk.brief("bo")
-    desk.place.commit(Source.ACTIVITIES, worked("bo", "13:00", "15:00"))
-    desk.write()
-    assert desk.versions()[DAY, "bo"] == [1, 2]
-    assert desk.versions()[DAY, "ana"] == [1]
-    assert desk.brief("bo").brief_id != old.brief_id
-    kept = desk.read(GOLD_BRIEFS).filter(subject_id="bo", date=DAY, version=1)
+def test_a_day_that_changes_gets_a_new_version_and_keeps_the_old_one(written: Desk) -> None:
+    old = written.brief("bo")
+    written.place.commit(Source.ACTIVITIES, worked("bo", "13:00", "15:00"))
+    written.write()
+    assert written.versions()[DAY, "bo"] == [1, 2]
+    assert written.versions()[DAY, "ana"] == [1]
+    assert written.brief("bo").brief_id != old.brief_id
+    kept = written.read(GOLD_BRIEFS).filter(subject_id="bo", date=DAY, version=1)
     assert kept["brief_id"].to_list() == [old.brief_id]
 
 
 def test_a_context_has_the_insights_of_earlier_days_whether_days_come_at_once_or_one_by_one(
-    desk: Desk,
+    week: Desk,
 ) -> None:
-    a_week(desk.place)
-    desk.place.process()
     days = [DAY - timedelta(days=n) for n in (2, 1, 0)]
     for day in days:
-        desk.write_one("ana", day)
-    desk.pipeline().run(TENANT)
+        week.write_one("ana", day)
+    week.pipeline().run(TENANT)
     for user in ("ana", "bo"):
-        (components,) = desk.read(GOLD_TOKEN_CONTEXTS).filter(date=DAY, user_id=user)["components"]
+        (components,) = week.read(GOLD_TOKEN_CONTEXTS).filter(date=DAY, user_id=user)["components"]
         told_of = {
             (entry["date"], entry["component"]) for entry in components if entry["status"] == "included"
         }
         assert {(day, "workblock_insights") for day in days} <= told_of
         assert (DAY, "chat_insights") in told_of
-        told = desk.read(GOLD_INSIGHTS).filter(user_id=user, date=days[0])["text"]
+        told = week.read(GOLD_INSIGHTS).filter(user_id=user, date=days[0])["text"]
         (markdown,) = [
             text.decode()
-            for path, text in desk.artifacts().items()
+            for path, text in week.artifacts().items()
             if f"context_consolidated/user_{user}/primary_date={DAY}/" in path and path.endswith(".md")
         ]
         assert all(f"- {escaped(text)}\n" in markdown for text in told)
 
 
-def test_artefacts_that_are_written_again_have_the_context_of_their_brief(desk: Desk) -> None:
-    a_week(desk.place)
-    desk.write()
-    before = desk.artifacts()
+def test_artefacts_that_are_written_again_have_the_context_of_their_brief(written: Desk) -> None:
+    before = written.artifacts()
     for path in before:
-        desk.place.store.delete([path])
-    desk.place.control.mark_dirty(TENANT, Stage.STAGE2, [DAY - timedelta(days=n) for n in range(3)])
-    assert desk.pipeline().run(TENANT) == []
-    assert desk.artifacts() == before
+        written.place.store.delete([path])
+    written.place.control.mark_dirty(TENANT, Stage.STAGE2, [DAY - timedelta(days=n) for n in range(3)])
+    assert written.pipeline().run(TENANT) == []
+    assert written.artifacts() == before
 
 
-def test_a_late_change_reaches_the_briefs_of_the_following_window(desk: Desk) -> None:
-    a_week(desk.place)
-    desk.write()
-    desk.place.commit(Source.ACTIVITIES, worked("bo", "13:00", "15:00", DAY - timedelta(days=2)))
-    desk.write()
+def test_a_late_change_reaches_the_briefs_of_the_following_window(written: Desk) -> None:
+    written.place.commit(Source.ACTIVITIES, worked("bo", "13:00", "15:00", DAY - timedelta(days=2)))
+    written.write()
     for n in range(3):
-        assert desk.versions()[DAY - timedelta(days=n), "bo"] == [1, 2]
-        assert desk.versions()[DAY - timedelta(days=n), "ana"] == [1]
+        assert written.versions()[DAY - timedelta(days=n), "bo"] == [1, 2]
+        assert written.versions()[DAY - timedelta(days=n), "ana"] == [1]
 
 
 def test_a_late_change_reaches_the_briefs_whose_baselines_it_moves_and_no_others(desk: Desk) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
@@ -148,6 +149,11 @@ class Place:
             if all(batch in current for batch in batches):
                 found[path] = self.store.get(path)
         return found
+
+    def copy(self, folder: Path) -> Place:
+        """A place of its own with all that is in this one, which is closed."""
+        shutil.copytree(self.folder, folder, dirs_exist_ok=True)
+        return replace(self, folder=folder, clock=FakeClock(self.clock.now), told=[])
 
     def elsewhere(self, folder: Path) -> Place:
         """A fresh place over a copy of this Bronze, to compute from scratch."""

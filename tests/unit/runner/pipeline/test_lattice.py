@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -30,10 +30,20 @@ WORKERS = [f"w{n}" for n in range(6)]
 SUNDAY = DAY + timedelta(days=6)
 
 
+@pytest.fixture(scope="module")
+def team_once(tmp_path_factory: pytest.TempPathFactory) -> Place:
+    place = filled(Place(tmp_path_factory.mktemp("team")))
+    place.process()
+    place.close()
+    return place
+
+
 @pytest.fixture
-def team(place: Place) -> Place:
-    """Six workers of a team worked on DAY, a Monday."""
-    return filled(place)
+def team(team_once: Place, tmp_path: Path) -> Iterator[Place]:
+    """Six workers of a team worked on DAY, a Monday, and what they did is computed."""
+    place = team_once.copy(tmp_path)
+    yield place
+    place.close()
 
 
 def filled(place: Place, zone: str | None = None) -> Place:
@@ -77,7 +87,6 @@ def test_a_day_is_over_where_it_ends_last() -> None:
 
 
 def test_days_that_are_over_are_published_with_what_they_are_made_of(team: Place) -> None:
-    team.process()
     value, contributors = cells(team)["red"]
     assert (value, contributors) == (float(sum((35 + n) * 60 for n in range(6))), 6)
     assert cells(team, "week")["red"] == (value, contributors)
@@ -130,7 +139,6 @@ def test_a_mark_that_comes_too_early_is_planned(tmp_path: Path) -> None:
 
 # ------------------------------------------------------------------------------------------- late data
 def test_late_data_of_one_changes_nothing_that_is_told_and_of_five_all_of_it(team: Place) -> None:
-    team.process()
     before = team.read(GOLD_KPI_LATTICE)
     arrive(team, WORKERS[:1], "13:00")
     team.process()
@@ -144,7 +152,6 @@ def test_late_data_of_one_changes_nothing_that_is_told_and_of_five_all_of_it(tea
 
 
 def test_publishing_again_what_is_published_writes_nothing(team: Place) -> None:
-    team.process()
     before = team.lake.open(OPS_RUNS, TENANT).version()
     team.control.mark_dirty(TENANT, Stage.LATTICE, [DAY, SUNDAY])
     assert team.process() == []
@@ -152,7 +159,6 @@ def test_publishing_again_what_is_published_writes_nothing(team: Place) -> None:
 
 
 def test_a_run_that_died_before_it_published_is_undone_and_made_again(team: Place) -> None:
-    team.process()
     before = {table.id: rows(team, table) for table in LATTICE_TABLES}
     half = team.read(GOLD_KPI_LATTICE).with_columns(value=pl.lit(1.0))
     lattice = team.lake.open(GOLD_KPI_LATTICE, TENANT)
@@ -167,7 +173,6 @@ def test_a_run_that_died_before_it_published_is_undone_and_made_again(team: Plac
 
 # ------------------------------------------------------------------------------------------- beside it
 def test_a_larger_smallest_group_is_in_force_at_once(team: Place) -> None:
-    team.process()
     team.control.put_tenant(TENANT, min_group=7)
     assert {day.stage for day in team.dirty()} == {Stage.LATTICE}
     team.process()
@@ -176,7 +181,6 @@ def test_a_larger_smallest_group_is_in_force_at_once(team: Place) -> None:
 
 
 def test_a_rebuild_in_place_reopens_the_lattice_and_one_beside_does_not(team: Place, tmp_path: Path) -> None:
-    team.process()
     pipeline = team.pipeline()
     rebuild(pipeline, TENANT, DAY, DAY, beside=str(tmp_path / "beside"))
     assert team.dirty() == []
@@ -188,7 +192,6 @@ def test_a_rebuild_in_place_reopens_the_lattice_and_one_beside_does_not(team: Pl
 
 
 def test_maintenance_leaves_the_lattice_published_and_its_memory_whole(team: Place) -> None:
-    team.process()
     arrive(team, WORKERS, "13:00")
     team.process()
     before = {table.id: rows(team, table).sort(pl.all()) for table in LATTICE_TABLES}

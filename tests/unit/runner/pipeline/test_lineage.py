@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -184,6 +185,16 @@ def two_rich_days(place: Place) -> None:
     )
 
 
+@pytest.fixture(scope="module")
+def rich(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    """A place where `two_rich_days` are computed; to be read only."""
+    place = Place(tmp_path_factory.mktemp("rich"))
+    two_rich_days(place)
+    place.process()
+    yield place
+    place.close()
+
+
 def facts_of(place: Place, *, window: int = 6) -> list[Fact]:
     """Facts of Ana on DAY, and of her team."""
     gold = PinnedGold.pin(place.lake, place.store, TENANT)
@@ -194,13 +205,11 @@ def facts_of(place: Place, *, window: int = 6) -> list[Fact]:
     return [*book.facts.values(), *team.facts.values()]
 
 
-def test_every_fact_opens_is_recounted_to_what_it_says_and_leads_to_events(place: Place) -> None:
-    two_rich_days(place)
-    place.process()
-    facts = facts_of(place)
+def test_every_fact_opens_is_recounted_to_what_it_says_and_leads_to_events(rich: Place) -> None:
+    facts = facts_of(rich)
     assert {fact.kind for fact in facts} == set(FactKind)
     for fact in {(fact.kind, fact.measure): fact for fact in facts}.values():
-        found = traced(place, fact.fact_id)
+        found = traced(rich, fact.fact_id)
         assert (found.fact_id, found.origin.source) == (fact.fact_id, fact.table)
         assert found.origin.formula, fact.fact_id
         for name, value in found.origin.recount.items():
@@ -227,89 +236,71 @@ RECOUNTED = {
 }
 
 
-def test_what_a_brief_may_cite_of_a_fact_is_recounted(place: Place) -> None:
-    two_rich_days(place)
-    place.process()
-    by_id = {fact.fact_id: fact for fact in facts_of(place)}
+def test_what_a_brief_may_cite_of_a_fact_is_recounted(rich: Place) -> None:
+    by_id = {fact.fact_id: fact for fact in facts_of(rich)}
     for identifier, names in RECOUNTED.items():
         fact = by_id[identifier.format(DAY=DAY)]
-        recount = traced(place, fact.fact_id).origin.recount
+        recount = traced(rich, fact.fact_id).origin.recount
         assert names <= recount.keys(), identifier
         for name in names:
             assert recount[name] == fact[name], (identifier, name)
 
 
-def test_a_share_of_the_day_is_made_of_the_days_active_time(place: Place) -> None:
-    two_rich_days(place)
-    place.process()
-    usage = traced(place, f"usage:ana:{DAY}:app:1")
+def test_a_share_of_the_day_is_made_of_the_days_active_time(rich: Place) -> None:
+    usage = traced(rich, f"usage:ana:{DAY}:app:1")
     (active,) = usage.origin.facts
     seconds = usage.origin.recount["duration_s"]
     assert isinstance(seconds, float)
-    assert usage.row["day_share"] == seconds / float(str(traced(place, active).row["value"]))
+    assert usage.row["day_share"] == seconds / float(str(traced(rich, active).row["value"]))
 
 
-def test_declared_facts_lead_to_the_manifests_of_their_pair(place: Place) -> None:
-    two_rich_days(place)
-    place.process()
-    goal = traced(place, f"goal:ana:{DAY}:2")
+def test_declared_facts_lead_to_the_manifests_of_their_pair(rich: Place) -> None:
+    goal = traced(rich, f"goal:ana:{DAY}:2")
     assert (goal.row["name"], goal.row["is_done"]) == ("rest", False)
     assert goal.events["table"].to_list() == [BRONZE_MANIFESTS.id, BRONZE_MANIFESTS.id]
-    target = traced(place, f"target:ana:{DAY}:1")
+    target = traced(rich, f"target:ana:{DAY}:1")
     assert (target.row["actual"], target.row["attainment"]) == (5.0, 1.25)
-    assert traced(place, f"area:ana:{DAY}:1").row["name"] == "billing"
+    assert traced(rich, f"area:ana:{DAY}:1").row["name"] == "billing"
 
 
-def test_a_theme_leads_to_the_messages_that_share_it(place: Place) -> None:
-    two_rich_days(place)
-    place.process()
-    theme = traced(place, f"theme:ana:{DAY}:1")
+def test_a_theme_leads_to_the_messages_that_share_it(rich: Place) -> None:
+    theme = traced(rich, f"theme:ana:{DAY}:1")
     assert (theme.row["name"], theme.origin.recount) == ("billing export", {"messages": 2})
     assert theme.events.select("table", "event_id").rows() == [
         (BRONZE_CHAT.id, f"00000000-0000-4000-8000-{n:012d}") for n in (1, 2)
     ]
 
 
-def test_a_days_raw_seconds_include_activities_that_others_hid_entirely(place: Place) -> None:
-    two_rich_days(place)
-    place.process()
-    day = traced(place, f"day:ana:{DAY}")
+def test_a_days_raw_seconds_include_activities_that_others_hid_entirely(rich: Place) -> None:
+    day = traced(rich, f"day:ana:{DAY}")
     activities = day.events.filter(pl.col("table") == BRONZE_ACTIVITIES.id)
     assert activities.height == 6
     assert day.origin.recount["raw_s"] == day.row["raw_s"] == (50 + 20 + 5 + 1 + 20 + 70) * 60
     assert day.origin.recount["overlapped_s"] == day.row["overlapped_s"] == (20 + 1) * 60
 
 
-def test_a_day_of_which_nothing_arrived_of_a_known_worker_opens_without_a_row(place: Place) -> None:
-    two_rich_days(place)
-    place.process()
-    day = traced(place, f"day:b:{NEXT}")
+def test_a_day_of_which_nothing_arrived_of_a_known_worker_opens_without_a_row(rich: Place) -> None:
+    day = traced(rich, f"day:b:{NEXT}")
     assert day.events.is_empty()
     assert day.origin.recount == {}
 
 
-def test_a_focus_block_is_cut_where_the_worker_was_away(place: Place) -> None:
-    two_rich_days(place)
-    place.process()
-    blocks = [traced(place, f"focus:ana:{DAY}:{n}") for n in (1, 2)]
+def test_a_focus_block_is_cut_where_the_worker_was_away(rich: Place) -> None:
+    blocks = [traced(rich, f"focus:ana:{DAY}:{n}") for n in (1, 2)]
     assert [one.row["ended_at"] for one in blocks] == [at("10:10", DAY), at("13:35", DAY)]
-    assert traced(place, f"kpi:ana:{DAY}:focus_blocks").origin.facts[:2] == tuple(
+    assert traced(rich, f"kpi:ana:{DAY}:focus_blocks").origin.facts[:2] == tuple(
         one.fact_id for one in blocks
     )
 
 
-def test_a_groups_measure_leads_to_its_contributors(place: Place) -> None:
-    two_rich_days(place)
-    place.process()
-    group = traced(place, f"group:team:Sales:day:{DAY}:active_s")
+def test_a_groups_measure_leads_to_its_contributors(rich: Place) -> None:
+    group = traced(rich, f"group:team:Sales:day:{DAY}:active_s")
     assert group.origin.facts == tuple(f"kpi:{user}:{DAY}:active_s" for user in ("ana", "b", "c", "d", "e"))
     assert group.origin.recount == {"value": group.row["value"], "contributors": 5}
 
 
-def test_a_slice_has_one_name_however_it_is_asked_for(place: Place) -> None:
-    two_rich_days(place)
-    place.process()
-    block = block_of(place, "ana")
+def test_a_slice_has_one_name_however_it_is_asked_for(rich: Place) -> None:
+    block = block_of(rich, "ana")
     assert (
-        traced(place, f"{block}/1").fact_id == traced(place, f"slice:{block}#1").fact_id == f"slice:{block}#1"
+        traced(rich, f"{block}/1").fact_id == traced(rich, f"slice:{block}#1").fact_id == f"slice:{block}#1"
     )

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import date, timedelta
+from pathlib import Path
 
 import polars as pl
+import pytest
 from deltalake import write_deltalake
 from tests.factories import TENANT
 from tests.unit.runner.pipeline.lakes import DAY, NEXT, Place, listed, same, two_days, worked
@@ -34,56 +37,60 @@ def maintenance(place: Place, policy: MaintenancePolicy = ALL_AT_ONCE) -> Mainte
     return Maintenance(place.lake, place.control, place.store, "keeper", policy, place.clock)
 
 
-def many_commits(place: Place) -> None:
-    """More commits to one day than maintenance leaves as files."""
-    two_days(place)
-    place.process()
+@pytest.fixture(scope="module")
+def many_files_once(computed_once: Place, tmp_path_factory: pytest.TempPathFactory) -> Place:
+    place = computed_once.copy(tmp_path_factory.mktemp("many-files"))
     place.commit(Source.ACTIVITIES, worked("cy", "10:00", "10:30"))
     place.process()
+    place.close()
+    return place
 
 
-def test_compaction_changes_no_row_and_makes_nothing_dirty(place: Place) -> None:
-    many_commits(place)
-    tables, artifacts = place.tables(), place.artifacts()
-    reports = {one.table: one for one in maintenance(place).run()}
+@pytest.fixture
+def many_files(many_files_once: Place, tmp_path: Path) -> Iterator[Place]:
+    """More commits to one day than maintenance leaves as files."""
+    place = many_files_once.copy(tmp_path)
+    yield place
+    place.close()
+
+
+def test_compaction_changes_no_row_and_makes_nothing_dirty(many_files: Place) -> None:
+    tables, artifacts = many_files.tables(), many_files.artifacts()
+    reports = {one.table: one for one in maintenance(many_files).run()}
     assert reports[BRONZE_ACTIVITIES.id].files_merged > 0
     assert reports[OPS_RUNS.id].files_merged > 0
-    assert same(place.tables(), tables)
-    assert place.artifacts() == artifacts
-    assert place.process() == []
-    assert place.dirty() == []
+    assert same(many_files.tables(), tables)
+    assert many_files.artifacts() == artifacts
+    assert many_files.process() == []
+    assert many_files.dirty() == []
 
 
-def test_late_data_after_compaction_and_vacuum_is_computed_like_any_other(place: Place) -> None:
-    many_commits(place)
-    maintenance(place).run()
-    place.commit(Source.ACTIVITIES, worked("bo", "15:00", "15:30"))
-    place.process()
-    blocks = place.read(GOLD_WORKBLOCKS).filter(pl.col("user_id") == "bo")
+def test_late_data_after_compaction_and_vacuum_is_computed_like_any_other(many_files: Place) -> None:
+    maintenance(many_files).run()
+    many_files.commit(Source.ACTIVITIES, worked("bo", "15:00", "15:30"))
+    many_files.process()
+    blocks = many_files.read(GOLD_WORKBLOCKS).filter(pl.col("user_id") == "bo")
     assert blocks.height == 2
 
 
-def test_a_reader_that_began_before_compaction_and_vacuum_reads_on(place: Place) -> None:
-    many_commits(place)
-    pinned = PinnedBronze.pin(place.lake, TENANT)
+def test_a_reader_that_began_before_compaction_and_vacuum_reads_on(many_files: Place) -> None:
+    pinned = PinnedBronze.pin(many_files.lake, TENANT)
     expected = pinned.window([DAY], ["cy"])
-    maintenance(place, MaintenancePolicy(compact_from_files=2)).run()
+    maintenance(many_files, MaintenancePolicy(compact_from_files=2)).run()
     assert same(pinned.window([DAY], ["cy"]), expected)
 
 
-def test_what_is_published_survives_a_vacuum_that_keeps_no_old_version(place: Place) -> None:
-    many_commits(place)
-    tables = place.tables()
-    maintenance(place).run()
-    maintenance(place).run()
-    assert same(place.tables(), tables)
+def test_what_is_published_survives_a_vacuum_that_keeps_no_old_version(many_files: Place) -> None:
+    tables = many_files.tables()
+    maintenance(many_files).run()
+    maintenance(many_files).run()
+    assert same(many_files.tables(), tables)
 
 
-def test_every_table_keeps_protocol_1_2(place: Place) -> None:
-    many_commits(place)
-    maintenance(place).run()
+def test_every_table_keeps_protocol_1_2(many_files: Place) -> None:
+    maintenance(many_files).run()
     for table in TABLES.values():
-        delta = place.lake.open(table, None if table.layer is Layer.BRONZE else TENANT)
+        delta = many_files.lake.open(table, None if table.layer is Layer.BRONZE else TENANT)
         protocol = delta.protocol()
         assert (protocol.min_reader_version, protocol.min_writer_version) == (1, 2), table.id
 
@@ -110,28 +117,25 @@ def test_a_quarantined_original_is_removed_when_it_expires(place: Place) -> None
     assert left["expires_at"].to_list() == [kept]
 
 
-def test_batches_that_were_computed_anew_are_removed_after_a_while(place: Place) -> None:
-    two_days(place)
-    place.process()
-    before = place.published(Stage.STAGE1).run_ids[DAY]
-    place.commit(Source.ACTIVITIES, worked("bo", "15:00", "15:30"))
-    place.process()
-    folders = [path for path in place.store.list(f"tenants/{TENANT}") if before in path]
+def test_batches_that_were_computed_anew_are_removed_after_a_while(computed: Place) -> None:
+    before = computed.published(Stage.STAGE1).run_ids[DAY]
+    computed.commit(Source.ACTIVITIES, worked("bo", "15:00", "15:30"))
+    computed.process()
+    folders = [path for path in computed.store.list(f"tenants/{TENANT}") if before in path]
     assert folders
-    maintenance(place, MaintenancePolicy()).run()
-    assert [path for path in place.store.list(f"tenants/{TENANT}") if before in path] == folders
-    place.clock.advance(timedelta(days=8))
-    artifacts = place.artifacts()
-    maintenance(place, MaintenancePolicy()).run()
-    assert [path for path in place.store.list(f"tenants/{TENANT}") if before in path] == []
-    assert place.artifacts() == artifacts
+    maintenance(computed, MaintenancePolicy()).run()
+    assert [path for path in computed.store.list(f"tenants/{TENANT}") if before in path] == folders
+    computed.clock.advance(timedelta(days=8))
+    artifacts = computed.artifacts()
+    maintenance(computed, MaintenancePolicy()).run()
+    assert [path for path in computed.store.list(f"tenants/{TENANT}") if before in path] == []
+    assert computed.artifacts() == artifacts
 
 
-def test_a_tenant_that_is_being_computed_is_left_alone(place: Place) -> None:
-    many_commits(place)
+def test_a_tenant_that_is_being_computed_is_left_alone(many_files: Place) -> None:
     for lane in Lane:
-        place.control.lease(TENANT, "runner", 60, lane)
-    assert {one.tenant_id for one in maintenance(place).run()} == {None}
+        many_files.control.lease(TENANT, "runner", 60, lane)
+    assert {one.tenant_id for one in maintenance(many_files).run()} == {None}
 
 
 def quarantined(place: Place, expires_at: object) -> None:

@@ -56,41 +56,35 @@ def test_a_committed_activity_becomes_a_published_workblock(place: Place) -> Non
     assert place.dirty() == []
 
 
-def test_the_same_day_processed_twice_is_byte_identical(place: Place, tmp_path: Path) -> None:
-    two_days(place)
-    place.process()
-    again = place.elsewhere(tmp_path / "again")
+def test_the_same_day_processed_twice_is_byte_identical(computed: Place, tmp_path: Path) -> None:
+    again = computed.elsewhere(tmp_path / "again")
     again.process()
-    assert same(again.tables(), place.tables())
-    assert again.artifacts() == place.artifacts()
-    assert len(place.artifacts()) > 10
+    assert same(again.tables(), computed.tables())
+    assert again.artifacts() == computed.artifacts()
+    assert len(computed.artifacts()) > 10
     again.close()
 
 
-def test_what_is_unchanged_is_not_written_again(place: Place) -> None:
-    two_days(place)
-    place.process()
-    before = place.runs().height
-    place.control.mark_dirty(TENANT, Stage.SILVER, [DAY])
-    place.control.mark_dirty(TENANT, Stage.STAGE1, [DAY])
-    assert place.process() == []
-    assert place.runs().height == before
-    assert place.dirty() == []
+def test_what_is_unchanged_is_not_written_again(computed: Place) -> None:
+    before = computed.runs().height
+    computed.control.mark_dirty(TENANT, Stage.SILVER, [DAY])
+    computed.control.mark_dirty(TENANT, Stage.STAGE1, [DAY])
+    assert computed.process() == []
+    assert computed.runs().height == before
+    assert computed.dirty() == []
 
 
-def test_late_data_reopens_the_days_it_touches_and_no_others(place: Place, tmp_path: Path) -> None:
-    two_days(place)
-    place.process()
-    before = place.published(Stage.STAGE1).run_ids
-    place.commit(Source.ACTIVITIES, worked("bo", "11:00", "11:20"))
-    assert days_of(place.process(), Stage.STAGE1) == [DAY]
-    after = place.published(Stage.STAGE1).run_ids
+def test_late_data_reopens_the_days_it_touches_and_no_others(computed: Place, tmp_path: Path) -> None:
+    before = computed.published(Stage.STAGE1).run_ids
+    computed.commit(Source.ACTIVITIES, worked("bo", "11:00", "11:20"))
+    assert days_of(computed.process(), Stage.STAGE1) == [DAY]
+    after = computed.published(Stage.STAGE1).run_ids
     assert after[NEXT] == before[NEXT]
     assert after[DAY] != before[DAY]
-    scratch = place.elsewhere(tmp_path / "scratch")
+    scratch = computed.elsewhere(tmp_path / "scratch")
     scratch.process()
-    assert same(place.tables(), scratch.tables())
-    assert place.artifacts() == scratch.artifacts()
+    assert same(computed.tables(), scratch.tables())
+    assert computed.artifacts() == scratch.artifacts()
     scratch.close()
 
 
@@ -227,39 +221,33 @@ def test_a_broken_accounting_identity_publishes_nothing_of_the_day(place: Place)
     assert DAY in [day.date for day in place.control.dirty(Stage.SILVER)]
 
 
-def test_small_batches_of_whole_workers_give_the_same_rows(place: Place, tmp_path: Path) -> None:
-    two_days(place)
-    place.process()
-    small = place.elsewhere(tmp_path / "small")
+def test_small_batches_of_whole_workers_give_the_same_rows(computed: Place, tmp_path: Path) -> None:
+    small = computed.elsewhere(tmp_path / "small")
     small.config = PipelineConfig(batch_rows=1)
     small.process()
-    assert same(small.tables(), place.tables())
-    assert small.artifacts() == place.artifacts()
+    assert same(small.tables(), computed.tables())
+    assert small.artifacts() == computed.artifacts()
     small.close()
 
 
-def test_what_a_run_left_unpublished_is_undone_by_the_next(place: Place) -> None:
-    two_days(place)
-    place.process()
-    seen = place.tables()
-    dropped = place.lake.open(GOLD_WORKBLOCKS, TENANT)
+def test_what_a_run_left_unpublished_is_undone_by_the_next(computed: Place) -> None:
+    seen = computed.tables()
+    dropped = computed.lake.open(GOLD_WORKBLOCKS, TENANT)
     replace_partitions(dropped, GOLD_WORKBLOCKS, GOLD_WORKBLOCKS.empty(), [DAY], fence=99)
-    assert same(place.tables(), seen)
-    place.commit(Source.ACTIVITIES, worked("ana", "15:00", "15:30", NEXT))
-    place.process()
-    assert DAY in place.read(GOLD_WORKBLOCKS)["date"].to_list()
+    assert same(computed.tables(), seen)
+    computed.commit(Source.ACTIVITIES, worked("ana", "15:00", "15:30", NEXT))
+    computed.process()
+    assert DAY in computed.read(GOLD_WORKBLOCKS)["date"].to_list()
 
 
-def test_days_whose_bronze_has_expired_are_left_as_they_are(place: Place) -> None:
-    two_days(place)
-    place.process()
-    seen = place.tables()
+def test_days_whose_bronze_has_expired_are_left_as_they_are(computed: Place) -> None:
+    seen = computed.tables()
     for table in BRONZE_BY_SOURCE.values():
-        expire(place.lake.open(table), table, before=date(2025, 1, 1), column="event_date")
-    place.clock.advance(timedelta(days=500))
-    place.control.mark_dirty(TENANT, Stage.SILVER, [DAY])
-    place.process()
-    assert same(place.tables(), seen)
+        expire(computed.lake.open(table), table, before=date(2025, 1, 1), column="event_date")
+    computed.clock.advance(timedelta(days=500))
+    computed.control.mark_dirty(TENANT, Stage.SILVER, [DAY])
+    computed.process()
+    assert same(computed.tables(), seen)
 
 
 def test_an_unknown_tenant_is_not_found(place: Place) -> None:
@@ -268,15 +256,13 @@ def test_an_unknown_tenant_is_not_found(place: Place) -> None:
 
 
 def test_stage_2_is_asked_for_every_day_that_is_published_and_again_after_a_run_that_died(
-    place: Place,
+    computed: Place,
 ) -> None:
-    two_days(place)
-    place.process()
-    assert [day.date for day in place.control.dirty(Stage.STAGE2)] == [DAY, NEXT]
-    lease = place.control.lease(TENANT, "insights", 60, Lane.INSIGHTS)
+    assert [day.date for day in computed.control.dirty(Stage.STAGE2)] == [DAY, NEXT]
+    lease = computed.control.lease(TENANT, "insights", 60, Lane.INSIGHTS)
     assert lease is not None
-    place.control.finish_stage(lease, place.control.dirty(Stage.STAGE2))
+    computed.control.finish_stage(lease, computed.control.dirty(Stage.STAGE2))
     # As a runner leaves it that dies between a publication and the clearing of its marks.
-    place.control.mark_dirty(TENANT, Stage.STAGE1, [DAY])
-    assert place.process() == []
-    assert [day.date for day in place.control.dirty(Stage.STAGE2)] == [DAY]
+    computed.control.mark_dirty(TENANT, Stage.STAGE1, [DAY])
+    assert computed.process() == []
+    assert [day.date for day in computed.control.dirty(Stage.STAGE2)] == [DAY]

@@ -40,35 +40,29 @@ def test_a_rebuild_as_of_a_version_after_new_data_came_is_byte_identical(
     assert place.artifacts() == artifacts
 
 
-def test_a_rebuild_as_of_a_time_reads_bronze_as_it_was_then(place: Place) -> None:
-    two_days(place)
-    place.process()
-    tables = place.tables()
-    then = place.lake.open(OPS_RUNS, TENANT).history(1)[0]["timestamp"]
-    place.commit(Source.ACTIVITIES, worked("bo", "11:00", "11:20"))
-    place.process()
-    moment = place.clock.now.fromtimestamp(then / 1000, place.clock.now.tzinfo)
-    rebuild(place.pipeline(), TENANT, DAY, NEXT, as_of=moment)
-    assert same(place.tables(), tables)
-    assert moment.isoformat() in place.runs()["rebuild_as_of"].to_list()
+def test_a_rebuild_as_of_a_time_reads_bronze_as_it_was_then(computed: Place) -> None:
+    tables = computed.tables()
+    then = computed.lake.open(OPS_RUNS, TENANT).history(1)[0]["timestamp"]
+    computed.commit(Source.ACTIVITIES, worked("bo", "11:00", "11:20"))
+    computed.process()
+    moment = computed.clock.now.fromtimestamp(then / 1000, computed.clock.now.tzinfo)
+    rebuild(computed.pipeline(), TENANT, DAY, NEXT, as_of=moment)
+    assert same(computed.tables(), tables)
+    assert moment.isoformat() in computed.runs()["rebuild_as_of"].to_list()
 
 
-def test_a_rebuild_beside_touches_nothing_that_is_published(place: Place, tmp_path: Path) -> None:
-    two_days(place)
-    place.process()
-    tables, runs = place.tables(), place.runs()
-    told = len(place.told)
-    rebuild(place.pipeline(), TENANT, DAY, DAY, beside=str(tmp_path / "beside"))
-    assert same(place.tables(), tables)
-    assert place.runs().equals(runs)
-    assert len(place.told) == told
-    assert place.dirty() == []
+def test_a_rebuild_beside_touches_nothing_that_is_published(computed: Place, tmp_path: Path) -> None:
+    tables, runs = computed.tables(), computed.runs()
+    told = len(computed.told)
+    rebuild(computed.pipeline(), TENANT, DAY, DAY, beside=str(tmp_path / "beside"))
+    assert same(computed.tables(), tables)
+    assert computed.runs().equals(runs)
+    assert len(computed.told) == told
+    assert computed.dirty() == []
 
 
-def test_a_rebuild_in_place_of_what_is_unchanged_publishes_nothing(place: Place) -> None:
-    two_days(place)
-    place.process()
-    assert rebuild(place.pipeline(), TENANT, DAY, NEXT).publications == []
+def test_a_rebuild_in_place_of_what_is_unchanged_publishes_nothing(computed: Place) -> None:
+    assert rebuild(computed.pipeline(), TENANT, DAY, NEXT).publications == []
 
 
 def test_a_rebuild_waits_for_no_runner(place: Place) -> None:
@@ -77,11 +71,9 @@ def test_a_rebuild_waits_for_no_runner(place: Place) -> None:
         rebuild(place.pipeline(), TENANT, DAY, DAY)
 
 
-def test_a_version_that_never_was_is_not_found(place: Place) -> None:
-    two_days(place)
-    place.process()
+def test_a_version_that_never_was_is_not_found(computed: Place) -> None:
     with pytest.raises(NotFound, match="has no version 99"):
-        rebuild(place.pipeline(), TENANT, DAY, DAY, as_of=99)
+        rebuild(computed.pipeline(), TENANT, DAY, DAY, as_of=99)
 
 
 def test_a_range_that_ends_before_it_begins_is_refused(place: Place) -> None:
@@ -97,11 +89,9 @@ def test_rebuilt_days_are_found_by_their_runs(place: Place) -> None:
 
 
 def test_a_rebuild_that_dies_between_publishing_and_reopening_has_its_briefs_looked_at_later(
-    place: Place,
+    computed: Place,
 ) -> None:
-    two_days(place)
-    place.process()
-    rebuild(place.pipeline(), TENANT, DAY, NEXT)
-    planned = place.control.planned(Stage.STAGE2, TENANT)
+    rebuild(computed.pipeline(), TENANT, DAY, NEXT)
+    planned = computed.control.planned(Stage.STAGE2, TENANT)
     assert [day for day, _ in planned] == [DAY, NEXT]
-    assert all(due_at > place.clock.now for _, due_at in planned)
+    assert all(due_at > computed.clock.now for _, due_at in planned)
