@@ -73,8 +73,12 @@ def _measured(server: Server, site: Site, empty: Load) -> list[Result]:
     reads = [_read(site, f"tenant-{n % TENANTS:02}", n % WORKERS, n % DAYS) for n in range(2_000)]
     _load(server, reads[:1], 20)
     before = server.rss_bytes
-    for number in range(1, TENANTS):
-        _load(server, [_worker(site, f"tenant-{number:02}")], 1)
+    everybody = [
+        _worker(site, f"tenant-{tenant:02}", worker)
+        for tenant in range(1, TENANTS)
+        for worker in range(WORKERS)
+    ]
+    _load(server, everybody, len(everybody))
     bytes_a_row = (server.rss_bytes - before) / ((TENANTS - 1) * WORKERS * DAYS * MEASURES)
     points = _load(server, reads, REQUESTS)
     assert points.rows == MEASURES
@@ -235,9 +239,9 @@ def _read(site: Site, tenant_id: str, worker: int, day: int) -> Request:
     return _get(f"/v1/kpis/daily?{query}", site.headers(tenant_id))
 
 
-def _worker(site: Site, tenant_id: str) -> Request:
+def _worker(site: Site, tenant_id: str, worker: int) -> Request:
     return _get(
-        f"/v1/kpis/daily?{urlencode({'worker_id': _user(0), 'limit': 1000})}", site.headers(tenant_id)
+        f"/v1/kpis/daily?{urlencode({'worker_id': _user(worker), 'limit': 1000})}", site.headers(tenant_id)
     )
 
 

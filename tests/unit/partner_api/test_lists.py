@@ -491,3 +491,23 @@ def test_old_days_are_paged_like_recent_ones(api: Api, lake: GoldLake) -> None:
     assert ben == [row for row in everyone if row["worker_id"] == "ben"]
     whole = api.get("/v1/kpis/daily", key=key, params={"format": "ndjson", "worker_id": "ben"})
     assert whole.text.count("\n") == len(ben)
+
+
+def test_one_workers_days_in_memory_are_the_rows_of_the_pages(api: Api, lake: GoldLake) -> None:
+    half = datetime(2026, 10, 26, 9, 0, 0, 500_000, tzinfo=UTC)
+    for number in range(3):
+        blocks = [workblock(user, day(number), 9) for user in ("ben", "ana")]
+        blocks.append(workblock("ana", day(number), 14, 1, started_at=half + timedelta(days=number)))
+        lake.publish({day(number): {GOLD_WORKBLOCKS.id: rows(GOLD_WORKBLOCKS, *blocks)}})
+    key = api.key()
+    query = {"worker_id": "ana", "end_date": day(5).isoformat()}
+    paged = pages(api, "/v1/workblocks", key, limit=2, **query)
+    for _ in range(2):  # made, then kept
+        answer = api.get("/v1/workblocks", key=key, params=query)
+        assert answer.json() == {"data": paged, "has_more": False, "next_cursor": None}
+    assert len(paged) == 6
+    assert lake.reads_of(api, "ana")[-1].row_count == 6
+    exact = api.get("/v1/workblocks", key=key, params={**query, "limit": 6}).json()
+    assert (exact["data"], exact["has_more"]) == (paged, False)
+    nobody = api.get("/v1/workblocks", key=key, params={**query, "worker_id": "nobody"}).json()
+    assert nobody == {"data": [], "has_more": False, "next_cursor": None}

@@ -1,7 +1,7 @@
 """Days of Gold in memory, ready to be answered from: sorted columns, and where each worker's rows begin.
 
     (tenant, list, date, files of that date) ─▶ Day: rows sorted by worker and key
-                                                     worker ─▶ (offset, length)
+                                                     worker ─▶ (offset, length), and their JSON once read
 
 Invariant: a day is named by the files that it was read from, and files never change. So there is nothing to
 invalidate: a day that is published anew is another day here, days that did not change serve every snapshot
@@ -11,12 +11,14 @@ that has them, and the ones that nobody asks for are dropped.
 from __future__ import annotations
 
 import threading
+import zlib
 from collections import OrderedDict
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, timedelta
 from sys import intern
 
+import msgspec
 import polars as pl
 
 from coworkai.partner_api.gold import Partition, Snapshot
@@ -24,6 +26,11 @@ from coworkai.partner_api.resources import RESOURCES, WORKER, Resource
 
 ROWS_A_READ = 200_000
 """Days are read together up to about so many rows."""
+TEXT_BYTES = 25
+"""What a row's packed text takes, about."""
+WORKER_BYTES = 200
+"""What a worker takes in a day's index, about."""
+_encoder = msgspec.json.Encoder()
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +40,19 @@ class Day:
     rows: pl.DataFrame
     workers: Mapping[str | None, tuple[int, int]]
     size_bytes: int
+    _texts: dict[str, bytes] = field(default_factory=dict, repr=False)
+
+    def text(self, worker_id: str) -> tuple[bytes, int]:
+        """A worker's rows as the inside of a JSON array, and how many: made when first read, kept packed."""
+        span = self.workers.get(worker_id)
+        if span is None:
+            return b"", 0
+        packed = self._texts.get(worker_id)
+        if packed is not None:
+            return zlib.decompress(packed), span[1]
+        text = _encoder.encode(self.rows.slice(*span).to_dicts())[1:-1]
+        self._texts[worker_id] = zlib.compress(text, 1)
+        return text, span[1]
 
     def of(self, worker_ids: Sequence[str] | None) -> pl.DataFrame:
         """The rows of these workers, sorted; all of them for None."""
@@ -146,7 +166,8 @@ def _day(rows: pl.DataFrame) -> Day:
         workers[None if worker is None else intern(worker)] = (offset, length)
         offset += length
     columns = rows.drop(WORKER)
-    return Day(columns, workers, int(columns.estimated_size()) + 200 * len(workers))
+    size_bytes = int(columns.estimated_size()) + TEXT_BYTES * columns.height + WORKER_BYTES * len(workers)
+    return Day(columns, workers, size_bytes)
 
 
 def chunks(days: Sequence[date], partitions: Mapping[date, Partition], max_rows: int) -> Iterator[list[date]]:

@@ -122,6 +122,11 @@ class Reads:
                 answered["x-date-range"] = f"{selection.span.start}/{selection.span.end}"
             if query.form is not Format.JSON:
                 return await self._whole(selection, caller, answered)
+            text = self._rows.text(selection) if begin is None and selection.changed is None else None
+            if text is not None:
+                await record(caller, resource, selection.worker_ids or (), text.rows, selection.span)
+                body = b'{"data":[%b],"has_more":false,"next_cursor":null}' % text.text
+                return Whole(body, answered, Format.JSON.media_type)
             page = self._rows.page(selection, begin, may_read=False)
             if page is None:
                 page = await self._gold.in_thread(lambda: self._rows.page(selection, begin, may_read=True))
@@ -130,7 +135,7 @@ class Reads:
             if query.cursor is None:
                 raise
             raise _cursor_expired() from None
-        await record(caller, resource, page.rows, selection.span)
+        await record(caller, resource, resource.workers_of(page.rows), page.rows.height, selection.span)
         cursor = None
         if page.following is not None:
             cursor = self._cursors.make(bound, query, snapshot.data_version, page.following)
@@ -228,7 +233,8 @@ class Reads:
 
         async with self._bulk:
             rows, body = await self._gold.in_thread(made)
-        await record(caller, selection.resource, rows, selection.span)
+        resource = selection.resource
+        await record(caller, resource, resource.workers_of(rows), rows.height, selection.span)
         if selection.changed is not None:
             headers["x-changed-dates"] = ",".join(day.isoformat() for day in selection.changed)
         name = f"{selection.resource.path.replace('/', '-')}.{query.form.extension}"
@@ -243,14 +249,16 @@ class Reads:
 
 
 async def record(
-    caller: Caller, resource: Resource, rows: pl.DataFrame, span: tuple[date, date] | None
+    caller: Caller,
+    resource: Resource,
+    worker_ids: Collection[str],
+    rows: int,
+    span: tuple[date, date] | None,
 ) -> None:
     """Write the read down for everybody whose rows these are. Raises StorageUnavailable, Overloaded."""
-    if not resource.has_workers:
-        return
-    workers = resource.workers_of(rows)
-    start, end = (None, None) if span is None else span
-    await caller.record(resource.operation, workers, start, end, rows.height)
+    if rows and resource.has_workers:
+        start, end = (None, None) if span is None else span
+        await caller.record(resource.operation, worker_ids, start, end, rows)
 
 
 @lru_cache(_KEPT_QUERIES)

@@ -94,11 +94,42 @@ def _within(partitions: Mapping[date, Partition], span: Span) -> list[date]:
     return [day for day in map(date.fromordinal, range(first, first + length)) if day in partitions]
 
 
+class Text(NamedTuple):
+    """Rows as the inside of a JSON array, and how many."""
+
+    text: bytes
+    rows: int
+
+
 class Rows:
     """Reads selections."""
 
     def __init__(self, hot: HotDays) -> None:
         self._hot = hot
+
+    def text(self, selection: Selection) -> Text | None:
+        """The whole selection, where it is one worker's rows of days in memory, all columns of them, and fits
+        in a page; None otherwise: `page` has it."""
+        query, resource = selection.query, selection.resource
+        workers = selection.worker_ids
+        if workers is None or len(workers) != 1 or len(selection.days) > DAYS_INLINE:
+            return None
+        if query.filters or query.fields is not None or resource.superseded_by is not None:
+            return None
+        partitions = resource.partitions(selection.snapshot)
+        texts: list[bytes] = []
+        rows = 0
+        for day in selection.days:
+            held = self._hot.get(selection.snapshot, resource, day, partitions[day])
+            if held is None:
+                return None
+            text, count = held.text(workers[0])
+            rows += count
+            if rows > query.limit:
+                return None
+            if count:
+                texts.append(text)
+        return Text(b",".join(texts), rows)
 
     def page(self, selection: Selection, begin: Position | None, *, may_read: bool) -> Page | None:
         """The page that begins there; None where something is not in memory and `may_read` is off.

@@ -28,6 +28,8 @@ from coworkai.common.errors import Overloaded, Terminal
 MAX_WORKER_ID_CHARS = 256
 MAX_WAITING_ROWS = 20_000
 TIMEOUT_S = 5.0
+GATHER_S = 0.002
+"""How long reads are gathered after several shared a transaction: at such a time more will come."""
 _CHAINS = ""
 """In place of a worker: the head that counts the chains of the tenant, so that one cannot vanish whole."""
 _FIELDS = (
@@ -112,6 +114,7 @@ class AccessLog:
         self._waiting: list[_Read] = []
         self._waiting_rows = 0
         self._writer: asyncio.Task[None] | None = None
+        self._is_shared = False
 
     async def record(
         self,
@@ -221,7 +224,10 @@ class AccessLog:
     async def _write(self) -> None:
         loop = asyncio.get_running_loop()
         while self._waiting:
+            if self._is_shared:
+                await asyncio.sleep(GATHER_S)
             reads, self._waiting = self._waiting, []
+            self._is_shared = len(reads) > 1
             try:
                 await loop.run_in_executor(self._thread, self._append, reads)
             except Exception as error:
