@@ -21,6 +21,7 @@ from coworkai.insights.grounding.wording import Found
 _REFERRING = frozenset({"it", "it's", "that", "this", "both", "these"})
 """What a sentence about the one before it begins with."""
 _RECORDS = frozenset({FactKind.CHAT, FactKind.CHATS, FactKind.DAY})
+_DECLARED = frozenset({FactKind.AREA, FactKind.GOAL, FactKind.TARGET})
 _OPENING_WORDS_MAX = 4
 _SUBJECT_WORDS_MAX = 0
 """Words that carry meaning and are not held to the facts, in an opening, and in one with a subject."""
@@ -165,7 +166,10 @@ def _is_checked(item: Item, reading: Reading) -> bool:
     entry = item.entry
     if entry is None or entry.negation:
         return False
-    if item.text not in lexicon().sets["common"] and (entry.measures or entry.flags):
+    sets = lexicon().sets
+    if item.text not in sets["common"] and (entry.measures or entry.flags):
+        return True
+    if item.text in sets["declaring"] and any(fact.kind in _DECLARED for fact in reading.cited):
         return True
     if entry.statuses and any(
         fact.kind in SUBJECTS.get(status, _RECORDS) for fact in reading.cited for status in entry.statuses
