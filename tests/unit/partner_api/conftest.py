@@ -21,6 +21,7 @@ from coworkai.partner_api.edge import Edge
 from coworkai.partner_api.principal import Reach, Scope
 from coworkai.partner_api.services import Services
 from coworkai.partner_api.settings import PartnerApiSettings
+from coworkai.partner_api.webhooks.outbound import Network
 
 T = TypeVar("T")
 NOW = datetime(2026, 11, 9, 12, tzinfo=UTC)
@@ -32,17 +33,18 @@ BASE = "http://partner"
 class Api:
     """A started application, and a client of it.
 
-    `now` is its clock: move it to let time pass. Everything runs in one event loop, on the caller's thread.
+    `now` is its clock: move it to let time pass; webhooks go over `network`. Everything runs in one event loop,
+    on the caller's thread.
     """
 
-    def __init__(self, folder: Path, **settings: object) -> None:
+    def __init__(self, folder: Path, network: Network | None = None, **settings: object) -> None:
         self.now = NOW
         self.settings = PartnerApiSettings(
             data_dir=folder,
             public_url=BASE,
             **settings,  # type: ignore[arg-type]
         )
-        self.app: Edge = create_app(self.settings, lambda: self.now)
+        self.app: Edge = create_app(self.settings, lambda: self.now, network)
         self._loop = asyncio.Runner()
         self._lifespan = self.app.api.router.lifespan_context(self.app.api)
         self.run(self._lifespan.__aenter__())
@@ -104,8 +106,8 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Api]]:
     """Starts applications over one data folder, with the settings given; they end with the test."""
     started: list[Api] = []
 
-    def make(**settings: object) -> Api:
-        started.append(Api(tmp_path, **settings))
+    def make(network: Network | None = None, **settings: object) -> Api:
+        started.append(Api(tmp_path, network, **settings))
         return started[-1]
 
     yield make

@@ -35,6 +35,8 @@ PUSHES = (
     Push("bronze-committed", "runner", "/push/bronze-committed"),
     Push("silver-updated", "runner", "/push/silver-updated"),
     Push("gold-updated", "insights", "/push/gold-updated"),
+    Push("gold-updated", "partner-api", "/push/gold-updated"),
+    Push("brief-ready", "partner-api", "/push/brief-ready"),
 )
 
 

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.routing import Match, Route
 
 from coworkai.common.clock import Clock, utc_now
 from coworkai.common.errors import CoworkError
@@ -36,15 +37,20 @@ from coworkai.partner_api.routes import (
     oauth,
     openapi,
     problems,
+    push,
     reports,
     tables,
+    webhook_deliveries,
+    webhook_endpoints,
     workblocks,
     worker_tokens,
     workers,
 )
+from coworkai.partner_api.routes.webhook_events import add_webhooks
 from coworkai.partner_api.services import Services
 from coworkai.partner_api.settings import PartnerApiSettings
 from coworkai.partner_api.sharing import routes as sharing
+from coworkai.partner_api.webhooks.outbound import Network
 
 ROUTERS = (
     lists.router,
@@ -58,8 +64,11 @@ ROUTERS = (
     oauth.router,
     openapi.router,
     problems.router,
+    push.router,
     reports.router,
     tables.router,
+    webhook_deliveries.router,
+    webhook_endpoints.router,
     workblocks.router,
     worker_tokens.router,
     workers.router,
@@ -68,12 +77,15 @@ ROUTERS = (
 MAX_FIELD_ERRORS = 20
 
 
-def create_app(settings: PartnerApiSettings, clock: Clock = utc_now) -> Edge:
-    """The service's ASGI application: the edge, and behind it `app.api` with `app.api.state.services`."""
+def create_app(settings: PartnerApiSettings, clock: Clock = utc_now, network: Network | None = None) -> Edge:
+    """The service's ASGI application: the edge, and behind it `app.api` with `app.api.state.services`.
+
+    Webhooks go over `network`, the real one when None.
+    """
 
     @asynccontextmanager
     async def lifespan(api: FastAPI) -> AsyncIterator[None]:
-        services = api.state.services = Services(settings, clock)
+        services = api.state.services = Services(settings, clock, network)
         services.start()
         yield
         await services.aclose()
@@ -90,6 +102,7 @@ def create_app(settings: PartnerApiSettings, clock: Clock = utc_now) -> Edge:
     for router in ROUTERS:
         # As they are: the framework's own inclusion makes every request look through them twice.
         api.router.routes.extend(router.routes)
+    add_webhooks(api)
     add_health(api, ready=lambda: asyncio.to_thread(api.state.services.ready))
     if settings.mode is Mode.CLOUD:
         # What this service counts is for its operators, who have it by OTLP, and not for its callers.
@@ -109,7 +122,10 @@ def _add_problems(api: FastAPI) -> None:
     async def of_framework(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
         code = code_of_status(error.status_code)
-        return _response(Refused(code, KINDS[code].title.lower(), headers=error.headers), request)
+        headers = dict(error.headers or {})
+        if code is Code.METHOD_NOT_ALLOWED:
+            headers["allow"] = ", ".join(_methods(request))
+        return _response(Refused(code, KINDS[code].title.lower(), headers=headers), request)
 
     async def invalid(request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)
@@ -129,6 +145,13 @@ def _add_problems(api: FastAPI) -> None:
     api.add_exception_handler(HTTPException, of_framework)
     api.add_exception_handler(RequestValidationError, invalid)
     api.add_exception_handler(Exception, unexpected)
+
+
+def _methods(request: Request) -> list[str]:
+    """Methods of all routes of the path: the framework names those of the first one only."""
+    routes = (each for each in request.app.router.routes if isinstance(each, Route))
+    found = [each.methods or () for each in routes if each.matches(request.scope)[0] is not Match.NONE]
+    return sorted({method for methods in found for method in methods})
 
 
 def _response(error: CoworkError, request: Request) -> Response:

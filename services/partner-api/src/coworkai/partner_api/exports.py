@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from enum import StrEnum
@@ -21,7 +21,7 @@ from typing import Any
 from urllib.parse import quote
 
 import polars as pl
-from sqlalchemy import Row, and_, or_, select, update
+from sqlalchemy import Connection, Row, and_, or_, select, update
 
 from coworkai.common.artifacts import ArtifactStore
 from coworkai.common.clock import Clock, utc_now
@@ -39,6 +39,8 @@ from coworkai.partner_api.problems import Code
 from coworkai.partner_api.resources import RESOURCES, Resource
 from coworkai.partner_api.selection import Rows, Selection
 from coworkai.partner_api.selection import select as selected
+from coworkai.partner_api.webhooks.event_types import EventType, ExportReady
+from coworkai.partner_api.webhooks.events import Events, Occurrence
 
 log = get_logger(__name__)
 
@@ -100,8 +102,9 @@ class Export:
 class ExportStore:
     """Exports in the control store. Safe to share between threads; methods raise StorageUnavailable."""
 
-    def __init__(self, database: Database, clock: Clock = utc_now) -> None:
+    def __init__(self, database: Database, events: Events, clock: Clock = utc_now) -> None:
         self._database = database
+        self._events = events
         self._clock = clock
 
     def create(
@@ -188,18 +191,25 @@ class ExportStore:
         return self._update(export, files=list(files), claimed_until=self._clock() + CLAIM)
 
     def finish(self, export: Export, files: Sequence[dict[str, Any]], expires_at: datetime) -> bool:
-        """Make the export ready; whether the claim still held."""
-        return self._update(
-            export,
-            state=ExportState.READY.value,
-            files=list(files),
-            rows=sum(file["rows"] for file in files),
-            bytes=sum(file["bytes"] for file in files),
-            finished_at=self._clock(),
-            expires_at=expires_at,
-            claimed_until=None,
-            claim_token=None,
-        )
+        """Make the export ready, and tell of it; whether the claim still held."""
+        now = self._clock()
+        ready = {
+            "state": ExportState.READY.value,
+            "files": list(files),
+            "rows": sum(file["rows"] for file in files),
+            "bytes": sum(file["bytes"] for file in files),
+            "finished_at": now,
+            "expires_at": expires_at,
+            "claimed_until": None,
+            "claim_token": None,
+        }
+        told = ExportReady(export_id=export.export_id, data_version=export.data_version)
+        event = Occurrence(EventType.EXPORT_READY, export.export_id, now, told)
+        with self._database.write() as connection:
+            is_ours = _changed(connection, export, ready)
+            if is_ours:
+                self._events.emit(connection, export.tenant_id, [event])
+        return is_ours
 
     def fail(self, export: Export, error_code: str) -> bool:
         return self._update(
@@ -236,12 +246,7 @@ class ExportStore:
 
     def _update(self, export: Export, **values: Any) -> bool:
         with self._database.write() as connection:
-            changed = connection.execute(
-                update(table)
-                .where(table.c.export_id == export.export_id, table.c.claim_token == export.claim_token)
-                .values(values)
-            )
-            return changed.rowcount == 1
+            return _changed(connection, export, values)
 
 
 class ClaimLost(Exception):
@@ -290,7 +295,9 @@ class Exporter:
                 log.warning("exports could not be looked at", error=error)
             self._wanted.clear()
             try:
-                await asyncio.wait_for(self._wanted.wait(), LOOK_EVERY_S)
+                # `wait_for` would lose a cancellation that comes with the event.
+                async with asyncio.timeout(LOOK_EVERY_S):
+                    await self._wanted.wait()
             except TimeoutError:
                 continue
 
@@ -380,6 +387,16 @@ class Exporter:
         for export in await self._in_store(self._exports.expired):
             await self._gold.in_thread(partial(self._store.delete, export.paths))
             await self._in_store(partial(self._exports.expire, export))
+
+
+def _changed(connection: Connection, export: Export, values: Mapping[str, Any]) -> bool:
+    """Change the export; whether its claim still holds."""
+    changed = connection.execute(
+        update(table)
+        .where(table.c.export_id == export.export_id, table.c.claim_token == export.claim_token)
+        .values(values)
+    )
+    return changed.rowcount == 1
 
 
 def query_of(export: Export) -> Query:

@@ -25,8 +25,8 @@ from coworkai.partner_api.principal import Principal, PrincipalKind, Reach, Scop
 from coworkai.partner_api.problems import Code, FieldError, Refused
 
 OPEN_PATHS = frozenset({"/", "/healthz", "/readyz", "/metrics", "/oauth/token", "/openapi.json"})
-OPEN_PREFIXES = ("/.well-known/", "/problems", "/docs", "/push/", "/files/")
-"""`/push/` verifies the bus's own tokens; below `/files/` is what a signed URL opens."""
+OPEN_PREFIXES = ("/.well-known/", "/problems", "/docs", "/push/", "/tasks/", "/files/")
+"""`/push/` and `/tasks/` verify the bus's own tokens; below `/files/` is what a signed URL opens."""
 
 
 def is_open(path: str) -> bool:

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from fastapi import Request
 
 from coworkai.common.artifacts import ArtifactStore
+from coworkai.common.bus import PushAuth
 from coworkai.common.calls import Calls
 from coworkai.common.clock import Clock, utc_now
 from coworkai.common.control import Control, Database
@@ -35,6 +36,8 @@ from coworkai.partner_api.sharing.files import SharedTables
 from coworkai.partner_api.sharing.page_tokens import PageTokens
 from coworkai.partner_api.signed_urls import SignedUrls
 from coworkai.partner_api.tokens import Tokens
+from coworkai.partner_api.webhooks.outbound import Network
+from coworkai.partner_api.webhooks.webhooks import Webhooks
 
 T = TypeVar("T")
 STORE_THREADS = 8
@@ -43,7 +46,9 @@ STORE_THREADS = 8
 class Services:
     """Made inside a running event loop; `start` before the first request, `aclose` after the last."""
 
-    def __init__(self, settings: PartnerApiSettings, clock: Clock = utc_now) -> None:
+    def __init__(
+        self, settings: PartnerApiSettings, clock: Clock = utc_now, network: Network | None = None
+    ) -> None:
         self.settings = settings
         self.clock = clock
         self.secrets = Secrets(settings.master_key_bytes())
@@ -83,7 +88,18 @@ class Services:
             self.gold, SharedTables(self.store), self.signed_urls, PageTokens(self.secrets)
         )
         self.access_log = AccessLog(self.database, self.secrets.key(Purpose.ACCESS_LOG), clock)
-        self.exports = ExportStore(self.database, clock)
+        self.push_auth = PushAuth.from_settings(settings)
+        self.webhooks = Webhooks(
+            settings,
+            self.database,
+            self.secrets,
+            self.lake,
+            network=network or Network(),
+            in_store=self.in_store,
+            in_lake=self.gold.in_thread,
+            clock=clock,
+        )
+        self.exports = ExportStore(self.database, self.webhooks.events, clock)
         self.exporter = Exporter(
             self.exports,
             self.gold,
@@ -107,12 +123,16 @@ class Services:
         self._run(self.authenticator.watch())
         self._run(self.gold.watch())
         self._run(self.exporter.watch())
+        self._run(self.webhooks.watch())
 
     async def aclose(self) -> None:
         """Stop it, and let go of everything."""
         for task in self._background:
             task.cancel()
         await asyncio.gather(*self._background, return_exceptions=True)
+        await self.webhooks.aclose()
+        if self.push_auth is not None:
+            await self.push_auth.aclose()
         await self.authenticator.write_last_used()
         await self.access_log.aclose()
         await self.fact_lineage.aclose()

@@ -69,6 +69,18 @@ class PartnerApiSettings(CommonSettings):
 
     export_hours: int = Field(default=24, ge=1, description="hours that the files of an export are kept")
 
+    webhook_timeout_s: float = Field(
+        default=15, gt=0, le=30, description="seconds in which a partner's endpoint answers a webhook"
+    )
+    webhook_slots: int = Field(
+        default=64, ge=1, le=1_000, description="webhooks that one process sends at a time, to all endpoints"
+    )
+    webhook_every_s: float = Field(
+        default_factory=lambda data: 0 if data["mode"] is Mode.CLOUD else 1,
+        ge=0,
+        description="seconds between looks for webhooks to send again; 0 where a scheduler asks",
+    )
+
     @model_validator(mode="after")
     def _cloud_has_a_public_url(self) -> Self:
         if self.mode is Mode.CLOUD and "public_url" not in self.model_fields_set:

@@ -27,7 +27,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.engine import Dialect
 
-REVISION = "0002"
+REVISION = "0003"
 """The migration that these tables are the outcome of."""
 KEY_ID_CHARS = 16
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -196,7 +196,7 @@ webhook_endpoints = Table(
     Column("created_at", Instant, nullable=False),
     Column("updated_at", Instant, nullable=False),
 )
-"""`sealed_secrets`: objects of sealed, created_at and expires_at, which is null for the newest."""
+"""`sealed_secrets`: objects of sealed, made_by (what operation), created_at and expires_at (newest: null)."""
 webhook_events = Table(
     "webhook_events",
     metadata,
@@ -223,7 +223,7 @@ webhook_deliveries = Table(
     Column("created_at", Instant, nullable=False),
     Column("finished_at", Instant, index=True),
     UniqueConstraint("endpoint_id", "event_id", "redelivery", name="webhook_deliveries_once"),
-    Index("ix_webhook_deliveries_due", "state", "next_attempt_at"),
+    Index("ix_webhook_deliveries_due", "endpoint_id", "state", "next_attempt_at"),
 )
 """`redelivery`: 0, and one more each time that somebody asks for the event again."""
 webhook_attempts = Table(

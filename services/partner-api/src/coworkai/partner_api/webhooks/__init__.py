@@ -1,0 +1,1 @@
+"""Webhooks: what happened is told to partners' endpoints, signed, until they have it."""
