@@ -134,7 +134,7 @@ class Outbound:
         except Unresolved:
             return Received(fault=Fault.UNRESOLVED)
         except httpcore.ConnectError as error:
-            is_tls = isinstance(error.__cause__, ssl.SSLError)
+            is_tls = isinstance(error.__context__, ssl.SSLError)
             return Received(fault=Fault.TLS_FAILED if is_tls else Fault.CONNECTION_FAILED)
         except (httpcore.NetworkError, httpcore.ProtocolError):
             return Received(fault=Fault.BROKEN_ANSWER)
