@@ -93,6 +93,8 @@ def test_an_error_is_a_problem_with_a_code_and_the_id_of_its_request(api: Api) -
     wrong = api.request("DELETE", "/v1/me", key=api.key())
     assert (wrong.status_code, wrong.json()["code"]) == (405, "method_not_allowed")
     assert wrong.headers["allow"] == "GET"
+    # Of all routes of the path, whichever was declared first.
+    assert api.request("PUT", "/v1/exports", key=api.key()).headers["allow"] == "GET, POST"
 
 
 def test_the_type_of_every_problem_leads_to_what_it_means(api: Api) -> None:
@@ -287,3 +289,11 @@ def test_an_injection_in_a_header_reaches_no_answer(api: Api) -> None:
         assert answer.status_code == 401
         assert "set-cookie" not in answer.headers
         assert value.decode("latin-1") not in answer.headers["x-request-id"]
+
+
+@pytest.mark.parametrize("value", [True, "600"])
+def test_a_number_of_a_body_is_a_number(api: Api, value: object) -> None:
+    body = {"worker_id": "ana", "expires_in_s": value}
+    answer = api.post("/v1/worker-tokens", key=api.key(), json=body)
+    assert (answer.status_code, answer.json()["code"]) == (422, "invalid_body")
+    assert answer.json()["errors"][0]["field"] == "body.expires_in_s"

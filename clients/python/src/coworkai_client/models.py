@@ -36,6 +36,28 @@ class AccessLogEntry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     """hash of this entry and the one before, hexadecimal"""
 
 
+class AnomalyDetected(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A day's telemetry has anomalies that it had not before: `GET /v1/telemetry-health/anomalies`."""
+
+    date: dt.date
+    """local date"""
+    anomalies: int
+    """how many the day has now"""
+    run_id: str
+    """run that published it"""
+    data_version: int
+    """`X-Data-Version` from which on it is read; good for `as_of_version`"""
+
+
+class AnomalyDetectedEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A day's telemetry has anomalies that it had not before: `GET /v1/telemetry-health/anomalies`."""
+
+    type: Literal["anomaly.detected"]
+    timestamp: dt.datetime
+    """when it happened"""
+    data: AnomalyDetected
+
+
 class AtomicSlice(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One context (app, and URL or title) inside a workblock."""
 
@@ -130,6 +152,30 @@ class Brief(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """run that wrote the row; `ops/runs` has its inputs"""
     brief: dict[str, Any]
     """the brief, by the schema that `schema_version` names (docs/schemas/brief.json)"""
+
+
+class BriefReady(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A version of a brief is published: `GET /v1/briefs/{brief_id}`."""
+
+    brief_id: str
+    version: int
+    """of this subject and date, from 1"""
+    subject_kind: str
+    date: dt.date
+    """local date"""
+    run_id: str
+    """run that published it"""
+    data_version: int
+    """`X-Data-Version` from which on it is read; good for `as_of_version`"""
+
+
+class BriefReadyEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A version of a brief is published: `GET /v1/briefs/{brief_id}`."""
+
+    type: Literal["brief.ready"]
+    timestamp: dt.datetime
+    """when it happened"""
+    data: BriefReady
 
 
 class BriefVersion(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -274,6 +320,41 @@ class DailyKpi(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """run that wrote the row; `ops/runs` has its inputs"""
 
 
+class DayReady(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A day is published, or published anew after late data: `GET /v1/workblocks?start_date=…` and
+    others.
+    """
+
+    date: dt.date
+    """local date"""
+    status: str
+    """partial: some workers failed, and will follow"""
+    run_id: str
+    """run that published it"""
+    data_version: int
+    """`X-Data-Version` from which on it is read; good for `as_of_version`"""
+
+
+class DayReadyEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A day is published, or published anew after late data: `GET /v1/workblocks?start_date=…` and
+    others.
+    """
+
+    type: Literal["day.ready"]
+    timestamp: dt.datetime
+    """when it happened"""
+    data: DayReady
+
+
+class DeliveryState(OpenEnum):
+    """DeliveryState"""
+
+    PENDING = "pending"
+    DELIVERED = "delivered"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
 class Dimension(OpenEnum):
     """What values are grouped by: one kind of group, and one period."""
 
@@ -282,6 +363,23 @@ class Dimension(OpenEnum):
     DEPARTMENT = "department"
     DAY = "day"
     WEEK = "week"
+
+
+class EndpointState(OpenEnum):
+    """EndpointState"""
+
+    ENABLED = "enabled"
+    DISABLED = "disabled"
+
+
+class EventType(OpenEnum):
+    """What an endpoint can subscribe to, as it is written in `type`."""
+
+    BRIEF_READY = "brief.ready"
+    DAY_READY = "day.ready"
+    ANOMALY_DETECTED = "anomaly.detected"
+    EXPORT_READY = "export.ready"
+    METRICS_PUBLISHED = "metrics.published"
 
 
 class ExportFile(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -318,6 +416,23 @@ class ExportJob(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """when its files are removed"""
     error_code: str | None
     """code of a problem, where it failed"""
+
+
+class ExportReady(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """An export's files can be fetched: `GET /v1/exports/{export_id}`."""
+
+    export_id: str
+    data_version: int
+    """`X-Data-Version` from which on it is read; good for `as_of_version`"""
+
+
+class ExportReadyEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """An export's files can be fetched: `GET /v1/exports/{export_id}`."""
+
+    type: Literal["export.ready"]
+    timestamp: dt.datetime
+    """when it happened"""
+    data: ExportReady
 
 
 class ExportState(OpenEnum):
@@ -545,6 +660,26 @@ class Metric(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """tables that it is computed from"""
 
 
+class MetricsPublished(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Aggregates of days of a week are published: `POST /v1/metrics/query`."""
+
+    start_date: dt.date
+    """first of the days"""
+    end_date: dt.date
+    """last of them"""
+    run_id: str
+    """run that published it"""
+
+
+class MetricsPublishedEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Aggregates of days of a week are published: `POST /v1/metrics/query`."""
+
+    type: Literal["metrics.published"]
+    timestamp: dt.datetime
+    """when it happened"""
+    data: MetricsPublished
+
+
 class MetricsQuery(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Which measures, of whom, when.
 
@@ -630,6 +765,16 @@ class NewExport(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """only dates that were published anew after this data version"""
 
 
+class NewWebhookEndpoint(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Where events are to be sent to, and which."""
+
+    url: str
+    """where to: https, a public address, port 443 or 8443, no credentials in it"""
+    event_types: list[EventType]
+    """what is sent to it"""
+    description: str = ""
+
+
 class NewWorkerToken(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """For whom, and for how long."""
 
@@ -637,6 +782,21 @@ class NewWorkerToken(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     """worker, as `/v1/workers` lists them"""
     expires_in_s: int = 3600
     """seconds that it is good for"""
+
+
+class Ping(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Somebody tests the endpoint."""
+
+    endpoint_id: str
+
+
+class PingEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Somebody tests the endpoint."""
+
+    type: Literal["ping"]
+    timestamp: dt.datetime
+    """when it happened"""
+    data: Ping
 
 
 class PrincipalKind(OpenEnum):
@@ -778,6 +938,13 @@ class Scope(OpenEnum):
     WORKER_TOKENS_WRITE = "worker_tokens:write"
 
 
+class SecretRotation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """How the secrets before are to end."""
+
+    overlap_s: int = 86400
+    """seconds for which they sign as well, until you verify with the new one"""
+
+
 class Statement(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A statement of a brief, and the facts that it rests on, as they were when it was written."""
 
@@ -887,6 +1054,117 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """of the day's active seconds"""
     run_id: str
     """run that wrote the row; `ops/runs` has its inputs"""
+
+
+class WebhookAttempt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One time that it was sent."""
+
+    attempt: int
+    """from 1; one whose sender died is missing"""
+    started_at: dt.datetime
+    duration_ms: int
+    status_code: int | None
+    """of the answer; null where there was none"""
+    error: str | None
+    """why there was none: timeout, refused_address, unresolved, connection_failed, tls_failed,
+    broken_answer or internal
+    """
+
+
+class WebhookDelivery(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """An event on its way to an endpoint."""
+
+    delivery_id: str
+    endpoint_id: str
+    event_id: str
+    """`webhook-id` that it is sent with, each time"""
+    event_type: str
+    occurred_at: dt.datetime
+    redelivery: int
+    """0, and one more each time that it was asked for again"""
+    state: DeliveryState
+    attempts: int
+    """how often it was sent"""
+    next_attempt_at: dt.datetime | None
+    """when it is sent next, while it is pending"""
+    created_at: dt.datetime
+    finished_at: dt.datetime | None
+
+
+class WebhookDeliveryLog(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A delivery with its attempts, in order."""
+
+    delivery_id: str
+    endpoint_id: str
+    event_id: str
+    """`webhook-id` that it is sent with, each time"""
+    event_type: str
+    occurred_at: dt.datetime
+    redelivery: int
+    """0, and one more each time that it was asked for again"""
+    state: DeliveryState
+    attempts: int
+    """how often it was sent"""
+    next_attempt_at: dt.datetime | None
+    """when it is sent next, while it is pending"""
+    created_at: dt.datetime
+    finished_at: dt.datetime | None
+    log: list[WebhookAttempt]
+
+
+class WebhookEndpoint(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """An endpoint."""
+
+    endpoint_id: str
+    url: str
+    event_types: list[EventType]
+    description: str
+    state: EndpointState
+    disabled_reason: str | None
+    """requested, failing (nothing was taken for five days), or gone (it answered 410)"""
+    failing_since: dt.datetime | None
+    """since when it has taken nothing"""
+    created_at: dt.datetime
+    updated_at: dt.datetime
+    secrets: list[WebhookSecret]
+    """those that sign now, oldest first"""
+
+
+class WebhookEndpointChanges(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What is to be changed; what is left out stays."""
+
+    url: str | None = None
+    event_types: list[EventType] | None = None
+    description: str | None = None
+    state: EndpointState | None = None
+    """disabled: nothing is sent, what waits is cancelled; enabled: from now on"""
+
+
+class WebhookEndpointWithSecret(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """An endpoint, and its new secret; it is shown this once."""
+
+    endpoint_id: str
+    url: str
+    event_types: list[EventType]
+    description: str
+    state: EndpointState
+    disabled_reason: str | None
+    """requested, failing (nothing was taken for five days), or gone (it answered 410)"""
+    failing_since: dt.datetime | None
+    """since when it has taken nothing"""
+    created_at: dt.datetime
+    updated_at: dt.datetime
+    secrets: list[WebhookSecret]
+    """those that sign now, oldest first"""
+    secret: str
+
+
+class WebhookSecret(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A secret that signs, without itself."""
+
+    created_at: dt.datetime
+    expires_at: dt.datetime | None
+    """null for the newest"""
 
 
 class Workblock(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -1167,3 +1167,182 @@ class Operations:
         export_id: id of an export of yours
         """
         return self.transport.fetch("GET", f"/v1/exports/{segment(export_id)}", models.ExportJob)
+
+    def list_webhook_deliveries(
+        self,
+        *,
+        endpoint_id: str | None = None,
+        event_id: str | None = None,
+        state: models.DeliveryState | None = None,
+        limit: int | None = None,
+        cursor: str | None = None,
+    ) -> Pages[models.WebhookDelivery]:
+        """List webhook deliveries.
+
+        Deliveries to endpoints that the credentials may know of, newest first; kept for 30 days.
+
+        Needs the scope `webhooks:write`; either reach; not for workers' tokens; not for credentials
+        limited to some workers.
+
+        endpoint_id: to this endpoint
+        event_id: of this event
+        state: in this state
+        limit: deliveries of a page
+        cursor: `next_cursor` of the page before
+        """
+        return Pages(
+            self.transport,
+            "/v1/webhook-deliveries",
+            models.WebhookDelivery,
+            {
+                "endpoint_id": endpoint_id,
+                "event_id": event_id,
+                "state": state,
+                "limit": limit,
+                "cursor": cursor,
+            },
+        )
+
+    def get_webhook_delivery(self, delivery_id: str) -> models.WebhookDeliveryLog:
+        """Get a webhook delivery.
+
+        A delivery, and every attempt with its status and duration. Bodies of answers are not kept.
+
+        Needs the scope `webhooks:write`; either reach; not for workers' tokens; not for credentials
+        limited to some workers.
+
+        delivery_id: id of a delivery
+        """
+        return self.transport.fetch(
+            "GET", f"/v1/webhook-deliveries/{segment(delivery_id)}", models.WebhookDeliveryLog
+        )
+
+    def redeliver_webhook(
+        self, delivery_id: str, *, idempotency_key: str | None = None
+    ) -> models.WebhookDelivery:
+        """Send a webhook again.
+
+        Send the delivery's event to its endpoint again, under the same `webhook-id`.
+
+        Needs the scope `webhooks:write`; either reach; not for workers' tokens; not for credentials
+        limited to some workers.
+
+        delivery_id: id of a delivery
+        """
+        return self.transport.fetch(
+            "POST",
+            f"/v1/webhook-deliveries/{segment(delivery_id)}/redeliver",
+            models.WebhookDelivery,
+            idempotency_key=idempotency_key,
+        )
+
+    def list_webhook_endpoints(self) -> Pages[models.WebhookEndpoint]:
+        """List webhook endpoints.
+
+        Endpoints whose events the credentials may have, oldest first; all in one answer.
+
+        Needs the scope `webhooks:write`; either reach; not for workers' tokens; not for credentials
+        limited to some workers.
+        """
+        return Pages(self.transport, "/v1/webhook-endpoints", models.WebhookEndpoint, {})
+
+    def create_webhook_endpoint(
+        self, body: models.NewWebhookEndpoint, *, idempotency_key: str | None = None
+    ) -> models.WebhookEndpointWithSecret:
+        """Register a webhook endpoint.
+
+        Register an endpoint. It is told of what happens from now on; the secret verifies that it is
+        us.
+
+        Needs the scope `webhooks:write`; either reach; not for workers' tokens; not for credentials
+        limited to some workers.
+        """
+        return self.transport.fetch(
+            "POST",
+            "/v1/webhook-endpoints",
+            models.WebhookEndpointWithSecret,
+            body=body,
+            idempotency_key=idempotency_key,
+        )
+
+    def get_webhook_endpoint(self, endpoint_id: str) -> models.WebhookEndpoint:
+        """Get a webhook endpoint.
+
+        An endpoint, without its secrets.
+
+        Needs the scope `webhooks:write`; either reach; not for workers' tokens; not for credentials
+        limited to some workers.
+
+        endpoint_id: id of a webhook endpoint
+        """
+        return self.transport.fetch(
+            "GET", f"/v1/webhook-endpoints/{segment(endpoint_id)}", models.WebhookEndpoint
+        )
+
+    def update_webhook_endpoint(
+        self, endpoint_id: str, body: models.WebhookEndpointChanges
+    ) -> models.WebhookEndpoint:
+        """Change a webhook endpoint.
+
+        Change where it sends, what, or whether. Enabled again, it is told of what happens from then
+        on.
+
+        Needs the scope `webhooks:write`; either reach; not for workers' tokens; not for credentials
+        limited to some workers.
+
+        endpoint_id: id of a webhook endpoint
+        """
+        return self.transport.fetch(
+            "PATCH", f"/v1/webhook-endpoints/{segment(endpoint_id)}", models.WebhookEndpoint, body=body
+        )
+
+    def delete_webhook_endpoint(self, endpoint_id: str) -> None:
+        """Delete a webhook endpoint.
+
+        Delete it, with the log of its deliveries. Nothing is sent there any more.
+
+        Needs the scope `webhooks:write`; either reach; not for workers' tokens; not for credentials
+        limited to some workers.
+
+        endpoint_id: id of a webhook endpoint
+        """
+        self.transport.send("DELETE", f"/v1/webhook-endpoints/{segment(endpoint_id)}")
+
+    def ping_webhook_endpoint(
+        self, endpoint_id: str, *, idempotency_key: str | None = None
+    ) -> models.WebhookDelivery:
+        """Test a webhook endpoint.
+
+        Send it an event of type `ping`; its delivery shows how it went.
+
+        Needs the scope `webhooks:write`; either reach; not for workers' tokens; not for credentials
+        limited to some workers.
+
+        endpoint_id: id of a webhook endpoint
+        """
+        return self.transport.fetch(
+            "POST",
+            f"/v1/webhook-endpoints/{segment(endpoint_id)}/ping",
+            models.WebhookDelivery,
+            idempotency_key=idempotency_key,
+        )
+
+    def rotate_webhook_secret(
+        self, endpoint_id: str, body: models.SecretRotation, *, idempotency_key: str | None = None
+    ) -> models.WebhookEndpointWithSecret:
+        """Replace a webhook endpoint's secret.
+
+        Make a new secret. Until the old ones end, every webhook has a signature by each of them.
+
+        Needs the scope `webhooks:write`; either reach; not for workers' tokens; not for credentials
+        limited to some workers.
+
+        endpoint_id: id of a webhook endpoint
+        """
+        return self.transport.fetch(
+            "POST",
+            f"/v1/webhook-endpoints/{segment(endpoint_id)}/rotate-secret",
+            models.WebhookEndpointWithSecret,
+            body=body,
+            idempotency_key=idempotency_key,
+        )

@@ -122,7 +122,7 @@ def _add_problems(api: FastAPI) -> None:
     async def of_framework(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
         code = code_of_status(error.status_code)
-        headers = dict(error.headers or {})
+        headers = {name.lower(): value for name, value in (error.headers or {}).items()}
         if code is Code.METHOD_NOT_ALLOWED:
             headers["allow"] = ", ".join(_methods(request))
         return _response(Refused(code, KINDS[code].title.lower(), headers=headers), request)

@@ -33,6 +33,8 @@ T = TypeVar("T")
 MAX_LIMIT = 1000
 DEFAULT_LIMIT = 100
 MAX_RANGE_DAYS = 366
+MAX_VERSION = 999_999_999_999_999
+"""Of 15 digits, as a query has it at most."""
 MAX_FIELDS = 300
 """Parameters of one query."""
 _MAC_BYTES = 16

@@ -6,15 +6,25 @@ import datetime as dt
 from collections.abc import Iterable, Mapping
 from functools import cache
 from types import MappingProxyType
-from typing import Any
+from typing import Annotated, Any
 
 import polars as pl
-from pydantic import BaseModel, ConfigDict, Field, create_model
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, create_model
 
 from coworkai.common.tables import Column, PolarsType
 from coworkai.partner_api.formats import MEDIA_TYPES, TABULAR, Format
-from coworkai.partner_api.pages import DEFAULT_LIMIT, MAX_LIMIT, MAX_RANGE_DAYS
+from coworkai.partner_api.pages import DEFAULT_LIMIT, MAX_LIMIT, MAX_RANGE_DAYS, MAX_VERSION
 from coworkai.partner_api.resources import Filter, Resource
+
+
+def _number(value: object) -> object:
+    if isinstance(value, bool | str):
+        raise ValueError("a number, not in quotes")  # noqa: TRY004 - told to whoever sent it
+    return value
+
+
+Integer = Annotated[int, BeforeValidator(_number)]
+"""A whole number of a body, and no text or truth value that could be taken for one."""
 
 _WORKER = "user_1f0c9a7be2d34856a0b1c2d3"
 _EXAMPLES: Mapping[str, object] = MappingProxyType(
@@ -175,7 +185,7 @@ def list_parameters(resource: Resource) -> list[dict[str, object]]:
             "format",
             "instead of `Accept`; all but json have the whole range in one answer, without pages",
             {"type": "string", "enum": [form.value for form in TABULAR], "default": "json"},
-            "parquet",
+            "json",
         ),
     ]
     return found
@@ -183,7 +193,7 @@ def list_parameters(resource: Resource) -> list[dict[str, object]]:
 
 def version_parameters() -> list[dict[str, object]]:
     """`as_of_version` and `since_version`."""
-    number = {"type": "integer", "minimum": 0, "maximum": 999_999_999_999_999}
+    number = {"type": "integer", "minimum": 0, "maximum": MAX_VERSION}
     return [
         parameter("as_of_version", "read what was published at this `X-Data-Version`", number),
         parameter(

@@ -6,12 +6,14 @@ from typing import Annotated, Any
 
 from fastapi import Query
 
+from coworkai.partner_api.pages import MAX_VERSION
+
 AsOf = Annotated[
     int | None,
     Query(
         alias="as_of_version",
         ge=0,
-        le=999_999_999_999_999,
+        le=MAX_VERSION,
         description="read what was published at this `X-Data-Version`",
     ),
 ]
