@@ -11,8 +11,7 @@ from uuid import uuid4
 import httpx
 import polars as pl
 import pytest
-from tests.e2e.platform import coworkai
-from tests.e2e.test_up import Up, up, wait_until
+from tests.e2e.platform import Up, coworkai, up, wait_until
 
 from coworkai.common.control import Stage
 from coworkai.common.errors import CoworkError

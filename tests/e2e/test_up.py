@@ -3,20 +3,14 @@
 from __future__ import annotations
 
 import os
-import re
 import signal
 import subprocess
-import threading
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import httpx
-import psutil
-import pytest
-from tests.e2e.platform import COMMAND
+from tests.e2e.platform import COMMAND, SERVICES, alive, up, wait_until
 from tests.factories import TENANT, activity, batch
 
 from coworkai.common.control import Control, Lane, Stage
@@ -24,8 +18,6 @@ from coworkai.common.lake import Lake
 from coworkai.common.published import read_published
 from coworkai.common.tables import GOLD_WORKBLOCKS, OPS_RUNS
 from coworkai.local.platform import MODULES, lease_holder
-
-SERVICES = {"bus", "ingest", "runner", "insights", "partner-api"}
 
 
 def tenant(verb: str, tenant_id: str, data: Path) -> str:
@@ -36,8 +28,8 @@ def tenant(verb: str, tenant_id: str, data: Path) -> str:
     ).stdout
 
 
-def send_an_activity(ingest_url: str, key: str) -> None:
-    ended_at = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) - timedelta(hours=1)
+def send_an_activity(ingest_url: str, key: str, *, hours_ago: int = 1) -> None:
+    ended_at = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) - timedelta(hours=hours_ago)
     started_at = ended_at - timedelta(minutes=20)
     body = batch([activity(started_at, ended_at)], sent_at=datetime.now(UTC))
     answer = httpx.post(
@@ -49,75 +41,23 @@ def send_an_activity(ingest_url: str, key: str) -> None:
     assert answer.status_code < 300, answer.text
 
 
-def published_workblocks(lake: Lake) -> int:
-    if not lake.exists(OPS_RUNS, TENANT):
-        return 0
-    return read_published(lake, GOLD_WORKBLOCKS, TENANT, Stage.STAGE1).collect().height
+def has_workblocks(lake: Lake, count: int) -> bool:
+    """Whether so many are published."""
+    return (
+        lake.exists(OPS_RUNS, TENANT)
+        and read_published(lake, GOLD_WORKBLOCKS, TENANT, Stage.STAGE1).collect().height == count
+    )
 
 
-class Up:
-    """A running `coworkai up`; `urls` by service once it is ready."""
-
-    def __init__(self, data: Path) -> None:
-        self.process = subprocess.Popen(
-            [COMMAND, "up", "--data", data, "--port", "0"],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        self.lines: list[str] = []
-        assert self.process.stdout is not None
-        for line in self.process.stdout:
-            self.lines.append(line.rstrip())
-            if line.startswith("CoworkAI is up"):
-                break
-        else:
-            raise AssertionError("\n".join(self.lines))
-        ready = [re.fullmatch(r"(\S+)\s+ready at (\S+)", line) for line in self.lines]
-        self.urls = {match[1]: match[2] for match in ready if match}
-        self.children = psutil.Process(self.process.pid).children()
-
-        self._reader = threading.Thread(target=self._read, daemon=True)
-        self._reader.start()
-
-    def _read(self) -> None:
-        assert self.process.stdout is not None
-        self.lines += (line.rstrip() for line in self.process.stdout)
-
-    def says(self, pattern: str) -> bool:
-        """Whether a line since it was up is this."""
-        after = self.lines[len(SERVICES) :]
-        return any(re.fullmatch(pattern, line) for line in after)
-
-    def rest(self) -> str:
-        """All that it prints, once it has ended."""
-        self.process.wait(timeout=60)
-        self._reader.join()
-        assert self.process.stdout is not None
-        self.process.stdout.close()
-        return "\n".join(self.lines)
-
-    def child(self, module: str) -> psutil.Process:
-        (found,) = [child for child in self.children if module in child.cmdline()]
-        return found
-
-
-@contextmanager
-def up(data: Path) -> Iterator[Up]:
-    running = Up(data)
-    try:
-        yield running
-    finally:
-        if running.process.poll() is None:
-            running.process.kill()
-        running.rest()
-
-
-def wait_until(condition: Callable[[], bool], timeout_s: float = 30) -> None:
-    give_up_at = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < give_up_at, f"not within {timeout_s} s"
-        time.sleep(0.05)
+def refused_with_a_remedy(taken: Path) -> None:
+    """A second platform on the folder of one that runs."""
+    second = subprocess.run(
+        [COMMAND, "up", "--data", taken, "--port", "0"], capture_output=True, text=True, check=False
+    )
+    assert second.returncode == 1
+    assert "already runs" in second.stderr
+    assert "--data" in second.stderr
+    assert "Traceback" not in second.stderr
 
 
 def test_every_service_says_it_is_ready_and_ctrl_c_stops_them_all_with_exit_code_0(tmp_path: Path) -> None:
@@ -126,6 +66,7 @@ def test_every_service_says_it_is_ready_and_ctrl_c_stops_them_all_with_exit_code
         for url in running.urls.values():
             assert httpx.get(f"{url}/healthz").json() == {"status": "ok"}
             assert "python_info" in httpx.get(f"{url}/metrics").text
+        refused_with_a_remedy(tmp_path)
         running.process.send_signal(signal.SIGINT)
         assert "Stopped" in running.rest()
         assert running.process.returncode == 0
@@ -135,23 +76,27 @@ def test_every_service_says_it_is_ready_and_ctrl_c_stops_them_all_with_exit_code
     assert all("ERROR" not in path.read_text() for path in (tmp_path / "logs").iterdir())
 
 
-@pytest.mark.parametrize("name", ["runner", "ingest", "bus"])
-def test_a_service_that_is_killed_comes_back_and_data_flows(tmp_path: Path, name: str) -> None:
+def test_a_service_that_is_killed_comes_back_and_data_flows(tmp_path: Path) -> None:
     tenant("set", "acme", tmp_path)
     key = tenant("create", "acme", tmp_path).split()[-1]
     lake = Lake(str(tmp_path / "lake"))
+    names = ["runner", "ingest", "bus"]
     with up(tmp_path) as running:
-        running.child(MODULES[name]).kill()
-        if name == "ingest":
-            wait_until(lambda: running.says(rf"{name} +ready at {running.urls[name]}"))
-        send_an_activity(running.urls["ingest"], key)
-        wait_until(lambda: published_workblocks(lake) == 1, timeout_s=60)
-        wait_until(lambda: running.says(rf"{name} +ready at {running.urls[name]}"))
+        for number, name in enumerate(names):
+            running.child(MODULES[name]).kill()
+            is_back = partial(running.says, rf"{name} +ready at {running.urls[name]}")
+            if name == "ingest":
+                wait_until(is_back)
+            # Far enough from the one before to be a workblock of its own.
+            send_an_activity(running.urls["ingest"], key, hours_ago=1 + 2 * number)
+            wait_until(partial(has_workblocks, lake, number + 1), timeout_s=60)
+            wait_until(is_back)
         running.process.send_signal(signal.SIGINT)
         running.rest()
     assert running.process.returncode == 0
-    [line] = [line for line in running.lines if "stopped with" in line]
-    assert line == f"{name} stopped with signal SIGKILL; starting it again in 0.25 s"
+    assert [line for line in running.lines if "stopped with" in line] == [
+        f"{name} stopped with signal SIGKILL; starting it again in 0.25 s" for name in names
+    ]
     assert not any(child.is_running() for child in running.children)
 
 
@@ -167,7 +112,7 @@ def test_the_leases_of_a_process_that_is_gone_keep_nobody_waiting(tmp_path: Path
         assert control.lease("acme", lease_holder(tmp_path, "runner"), 3_600) is not None
         running.child(MODULES["runner"]).kill()
         send_an_activity(running.urls["ingest"], key)
-        wait_until(lambda: published_workblocks(Lake(str(tmp_path / "lake"))) == 1, timeout_s=60)
+        wait_until(lambda: has_workblocks(Lake(str(tmp_path / "lake")), 1), timeout_s=60)
     control.close()
 
 
@@ -188,18 +133,3 @@ def test_no_service_outlives_a_killed_platform(tmp_path: Path) -> None:
         os.kill(running.process.pid, signal.SIGKILL)
         running.process.wait()
         wait_until(lambda: not any(alive(child) for child in running.children))
-
-
-def alive(process: psutil.Process) -> bool:
-    return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-
-
-def test_a_second_platform_on_the_same_folder_is_refused_with_a_remedy(tmp_path: Path) -> None:
-    with up(tmp_path):
-        second = subprocess.run(
-            [COMMAND, "up", "--data", tmp_path, "--port", "0"], capture_output=True, text=True, check=False
-        )
-    assert second.returncode == 1
-    assert "already runs" in second.stderr
-    assert "--data" in second.stderr
-    assert "Traceback" not in second.stderr

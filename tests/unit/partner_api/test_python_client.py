@@ -261,6 +261,12 @@ def test_an_oauth_token_that_is_not_taken_any_more_is_renewed_once(wire: InProce
     assert scripted_wire.answers == []
 
 
+def test_an_oauth_client_that_is_refused_is_told_why(wire: InProcess) -> None:
+    client = Client(BASE, ClientCredentials(BASE, "nobody", "secret"), transport=wire)
+    with pytest.raises(ApiError, match="401 invalid_client: "):
+        client.get_me()
+
+
 def job(state: str) -> httpx.Response:
     return httpx.Response(
         200,

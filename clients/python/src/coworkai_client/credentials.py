@@ -9,6 +9,8 @@ from typing import Any
 
 import httpx
 
+from coworkai_client.transport import ApiError
+
 RENEW_BEFORE_S = 30.0
 
 
@@ -24,9 +26,10 @@ class ApiKey(httpx.Auth):
 
 
 class ClientCredentials(httpx.Auth):
-    """An OAuth client: gets an access token when it has none, and another before it expires."""
+    """An OAuth client: gets an access token when it has none, and another before it expires.
 
-    requires_response_body = True
+    Requests raise ApiError when it is refused one.
+    """
 
     def __init__(
         self, base_url: str, client_id: str, client_secret: str, clock: Callable[[], float] = time.monotonic
@@ -60,7 +63,9 @@ class ClientCredentials(httpx.Auth):
 
     def _renew(self) -> Generator[httpx.Request, httpx.Response, None]:
         response = yield httpx.Request("POST", self._token_url, data=self._form)
-        response.raise_for_status()
+        response.read()
+        if not response.is_success:
+            raise ApiError(response)
         told: dict[str, Any] = response.json()
         self._token = told["access_token"]
         self._renew_at = self._clock() + told["expires_in"] - RENEW_BEFORE_S

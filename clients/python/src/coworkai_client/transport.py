@@ -269,4 +269,7 @@ def _problem(response: httpx.Response) -> dict[str, Any]:
         told = msgspec.json.decode(response.content, type=dict[str, Any])
     except (msgspec.DecodeError, msgspec.ValidationError):
         return {}
-    return told if response.headers.get("content-type", "").startswith("application/problem+json") else {}
+    if response.headers.get("content-type", "").startswith("application/problem+json"):
+        return told
+    # The token endpoint has words of its own (RFC 6749).
+    return {"code": told["error"], "detail": told.get("error_description")} if "error" in told else {}
