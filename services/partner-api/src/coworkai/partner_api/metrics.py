@@ -22,9 +22,9 @@ from coworkai.common.aggregation import aggregate, contributors, needed_for, uni
 from coworkai.common.measures import CATALOGUE
 from coworkai.common.tables import GOLD_KPI_DAILY, GOLD_KPI_LATTICE, SILVER_ORG_MEMBERS
 from coworkai.partner_api.gold import Snapshot
-from coworkai.partner_api.pages import MAX_RANGE_DAYS, MAX_VERSION
+from coworkai.partner_api.pages import MAX_RANGE_DAYS
 from coworkai.partner_api.problems import Code, FieldError, Refused
-from coworkai.partner_api.schemas import Integer
+from coworkai.partner_api.schemas import DataVersion
 
 SMALLEST_GROUP = 5
 """A value of fewer workers is about them, whatever it is called."""
@@ -89,10 +89,8 @@ class MetricsQuery(BaseModel):
         description=f"last local date, inclusive, at most {MAX_RANGE_DAYS} days; weeks that begin in between"
     )
     filters: Filters = Filters()
-    as_of_version: Integer | None = Field(
+    as_of_version: DataVersion | None = Field(
         default=None,
-        ge=0,
-        le=MAX_VERSION,
         description="what was published at this `X-Data-Version`; needs individual reach",
     )
 

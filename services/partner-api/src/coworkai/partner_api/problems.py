@@ -43,6 +43,7 @@ class Code(StrEnum):
     BODY_TOO_LARGE = "body_too_large"
     TOO_MANY_ROWS = "too_many_rows"
     UNSUPPORTED_MEDIA_TYPE = "unsupported_media_type"
+    RANGE_NOT_SATISFIABLE = "range_not_satisfiable"
     INVALID_PARAMETER = "invalid_parameter"
     UNKNOWN_PARAMETER = "unknown_parameter"
     UNKNOWN_FIELD = "unknown_field"
@@ -119,6 +120,9 @@ KINDS: Mapping[Code, Kind] = {
     ),
     Code.UNSUPPORTED_MEDIA_TYPE: Kind(
         415, "Unsupported body", "Send JSON, uncompressed, with its Content-Type."
+    ),
+    Code.RANGE_NOT_SATISFIABLE: Kind(
+        416, "No such part of the file", "`Content-Range` says how many bytes the file has."
     ),
     Code.INVALID_PARAMETER: Kind(422, "A parameter is not valid", "`errors` says which, and why."),
     Code.UNKNOWN_PARAMETER: Kind(

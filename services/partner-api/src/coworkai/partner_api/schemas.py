@@ -23,8 +23,10 @@ def _number(value: object) -> object:
     return value
 
 
-Integer = Annotated[int, BeforeValidator(_number)]
-"""A whole number of a body, and no text or truth value that could be taken for one."""
+NUMBER = BeforeValidator(_number)
+"""Of a number in a body: a text or truth value is not taken for one."""
+DataVersion = Annotated[int, Field(ge=0, le=MAX_VERSION), NUMBER]
+"""A data version in a body."""
 
 _WORKER = "user_1f0c9a7be2d34856a0b1c2d3"
 _EXAMPLES: Mapping[str, object] = MappingProxyType(

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote
 
-from starlette.responses import FileResponse
+from starlette.responses import FileResponse, MalformedRangeHeader, RangeNotSatisfiable
 
 from coworkai.common.artifacts import ArtifactStore
 from coworkai.common.clock import Clock, utc_now
@@ -35,6 +35,23 @@ class Address(NamedTuple):
 
     url: str
     expires_ms: int
+
+
+class SignedFile(FileResponse):
+    """A file or parts of it. A range that cannot be read is ignored (RFC 9110, 14.2)."""
+
+    @classmethod
+    def _parse_range_header(cls, http_range: str, file_size: int) -> list[tuple[int, int]]:
+        try:
+            return super()._parse_range_header(http_range, file_size)
+        except MalformedRangeHeader:
+            return []
+        except RangeNotSatisfiable:
+            raise Refused(
+                Code.RANGE_NOT_SATISFIABLE,
+                f"the file has {file_size} bytes",
+                headers={"content-range": f"bytes */{file_size}"},
+            ) from None
 
 
 class SignedUrls:
@@ -58,7 +75,7 @@ class SignedUrls:
             urls = [self._own(path, str(expires)) for path in paths]
         return [Address(url, expires * 1000) for url in urls]
 
-    def open(self, token: str, file_name: str, expires: str, signature: str) -> FileResponse:
+    def open(self, token: str, file_name: str, expires: str, signature: str) -> SignedFile:
         """The file of one of our own addresses, by the parts of it. Blocks for a moment.
 
         Raises Refused: FORBIDDEN for an address that is not ours or has expired, NOT_FOUND for a file that
@@ -77,9 +94,7 @@ class SignedUrls:
             raise _forbidden()
         if not stat.S_ISREG(found.st_mode):
             raise Refused(Code.NOT_FOUND, "the file is gone")
-        return FileResponse(
-            file, media_type="application/octet-stream", filename=file_name, stat_result=found
-        )
+        return SignedFile(file, media_type="application/octet-stream", filename=file_name, stat_result=found)
 
     def _own(self, path: str, expires: str) -> str:
         token = base64.urlsafe_b64encode(path.encode()).decode().rstrip("=")

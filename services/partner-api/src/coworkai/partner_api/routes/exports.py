@@ -13,11 +13,11 @@ from coworkai.partner_api.exports import Export, ExportState
 from coworkai.partner_api.formats import Format
 from coworkai.partner_api.guard import Access, Caller, authorise, guarded
 from coworkai.partner_api.openapi.answers import header_refs
-from coworkai.partner_api.pages import DEFAULT_LIMIT, MAX_LIMIT, MAX_VERSION, parse
+from coworkai.partner_api.pages import DEFAULT_LIMIT, MAX_LIMIT, parse
 from coworkai.partner_api.principal import Scope
 from coworkai.partner_api.problems import Code, FieldError, Refused
 from coworkai.partner_api.resources import RESOURCES
-from coworkai.partner_api.schemas import Integer, page_model
+from coworkai.partner_api.schemas import DataVersion, page_model
 from coworkai.partner_api.services import Services, services_of
 
 router = APIRouter(prefix="/v1", tags=["exports"])
@@ -61,14 +61,9 @@ class NewExport(BaseModel):
         examples=[{"measure": ["focus_s"]}],
     )
     fields: list[str] | None = Field(default=None, min_length=1, description="columns; all by default")
-    as_of_version: Integer | None = Field(
-        default=None, ge=0, le=MAX_VERSION, description="data version; the newest by default"
-    )
-    since_version: Integer | None = Field(
-        default=None,
-        ge=0,
-        le=MAX_VERSION,
-        description="only dates that were published anew after this data version",
+    as_of_version: DataVersion | None = Field(default=None, description="data version; the newest by default")
+    since_version: DataVersion | None = Field(
+        default=None, description="only dates that were published anew after this data version"
     )
 
 

@@ -14,6 +14,7 @@ from coworkai.partner_api.guard import Access, Caller, authorise, guarded
 from coworkai.partner_api.principal import Reach, Scope
 from coworkai.partner_api.problems import Code, FieldError, Refused
 from coworkai.partner_api.routes.webhook_deliveries import WebhookDelivery, shown_delivery
+from coworkai.partner_api.schemas import NUMBER
 from coworkai.partner_api.services import services_of
 from coworkai.partner_api.webhooks.addresses import MAX_URL_CHARS, RefusedAddress
 from coworkai.partner_api.webhooks.endpoints import Changes, Endpoint, EndpointState
@@ -69,10 +70,8 @@ class SecretRotation(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    overlap_s: int = Field(
+    overlap_s: Annotated[int, Field(ge=0, le=MAX_OVERLAP_S), NUMBER] = Field(
         default=86_400,
-        ge=0,
-        le=MAX_OVERLAP_S,
         description="seconds for which they sign as well, until you verify with the new one",
     )
 

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from coworkai.partner_api.guard import Access, Caller, guarded
 from coworkai.partner_api.principal import WORKER_SCOPES, Scope
-from coworkai.partner_api.schemas import Integer
+from coworkai.partner_api.schemas import NUMBER
 from coworkai.partner_api.services import services_of
 
 router = APIRouter(prefix="/v1", tags=["access"])
@@ -22,7 +22,9 @@ class NewWorkerToken(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     worker_id: str = Field(min_length=1, max_length=256, description="worker, as `/v1/workers` lists them")
-    expires_in_s: Integer = Field(default=3_600, ge=60, le=86_400, description="seconds that it is good for")
+    expires_in_s: Annotated[int, Field(ge=60, le=86_400), NUMBER] = Field(
+        default=3_600, description="seconds that it is good for"
+    )
 
 
 class WorkerToken(BaseModel):
