@@ -44,6 +44,7 @@ class ReceiverNetwork(httpcore.AsyncNetworkBackend):
 
     `names`: what each host resolves to, in turn where it is a list of lists; a host that is an address is
     itself. `closed`: addresses that refuse a connection. `tls_hosts`: names that TLS was made for.
+    `most_waiting`: requests that waited for their answer at a time.
     """
 
     def __init__(self, names: Mapping[str, Sequence[str]] | None = None) -> None:
@@ -54,6 +55,8 @@ class ReceiverNetwork(httpcore.AsyncNetworkBackend):
         self.requests: list[Request] = []
         self.answer: Callable[[Request], Reply] = lambda _request: Reply()
         self.sent_bytes = 0
+        self.most_waiting = 0
+        self._waiting = 0
         self._held: set[str] = set()
         self._changed = asyncio.Condition()
 
@@ -98,8 +101,11 @@ class ReceiverNetwork(httpcore.AsyncNetworkBackend):
 
     async def received(self, request: Request) -> Reply:
         self.requests.append(request)
+        self._waiting += 1
+        self.most_waiting = max(self.most_waiting, self._waiting)
         await self._tell()
         await self.until(lambda: request.host not in self._held)
+        self._waiting -= 1
         return self.answer(request)
 
     async def _tell(self) -> None:

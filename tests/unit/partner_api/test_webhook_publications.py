@@ -118,20 +118,20 @@ def test_an_endpoint_that_comes_later_is_told_of_later_events_only(partner: Part
 def test_tables_that_maintenance_publishes_again_are_no_news(partner: Partner, gold: GoldLake) -> None:
     partner.register(event_types=["day.ready"])
     gold.publish_kpis(day(0))
-    push(partner)
-    for later in (timedelta(minutes=30), timedelta(days=60)):
+    assert len(told(partner)) == 1
+
+    def publish_again(at: datetime) -> None:
         gold.fence += 1
-        outputs = Outputs.open(gold.lake, "acme", Stage.STAGE1, gold.fence)
-        outputs.publish_again(gold.published_at() + later)
-        # Sixty days on, the event has long been forgotten.
-        partner.api.now = BEFORE + timedelta(hours=2) + later
-        if later > timedelta(days=30):
-            partner.send()
-            partner.api.services.control.purge()
-            assert partner.deliveries() == []
+        Outputs.open(gold.lake, "acme", Stage.STAGE1, gold.fence).publish_again(at)
+        partner.api.now = at
         push(partner)
-    partner.send()
-    assert len(partner.received()) == 1
+        assert partner.send() == {}
+
+    publish_again(partner.api.now + timedelta(minutes=30))
+    partner.wait(days=60)
+    partner.api.services.control.purge()
+    assert partner.deliveries() == [], "the event is not forgotten, and the test shows nothing"
+    publish_again(partner.api.now)
 
 
 def test_other_tenants_are_told_nothing(partner: Partner, gold: GoldLake) -> None:
@@ -223,6 +223,16 @@ def test_an_occurrence_is_kept_once_and_only_for_those_who_want_it(partner: Part
             emitted.append(services.webhooks.events.emit(connection, "acme", [ready]))
     assert emitted == [1, 0]
     assert [each["endpoint_id"] for each in partner.deliveries()] == [wants]
+
+
+def test_an_export_that_is_ready_is_told_of(partner: Partner, gold: GoldLake) -> None:
+    partner.register(event_types=["export.ready"])
+    version = gold.publish_kpis(day(0))
+    asked = {"resource": "kpis/daily", "start_date": "2026-10-26", "end_date": "2026-10-26"}
+    made = partner.api.post("/v1/exports", key=partner.key, json=asked)
+    assert made.status_code == 202, made.text
+    assert partner.api.run(partner.api.services.exporter.make_next())
+    assert told(partner) == [{"export_id": made.json()["export_id"], "data_version": version}]
 
 
 def test_a_message_that_is_none_is_refused(partner: Partner) -> None:

@@ -200,6 +200,23 @@ def test_an_event_arrives_signed_and_its_delivery_says_so(partner: Partner) -> N
     assert partner.send() == {}
 
 
+def test_what_is_due_is_sent_without_being_asked_for(start: Callable[..., Api]) -> None:
+    partner = partner_of(start, watching=True, webhook_every_s=0)
+    partner.ping(partner.register())
+    partner.api.run(partner.receiver.until(lambda: len(partner.receiver.requests) == 1))
+
+
+def test_what_is_tried_again_is_found_by_looking(start: Callable[..., Api]) -> None:
+    partner = partner_of(start, watching=True, webhook_every_s=0.01)
+    receiver = partner.receiver
+    receiver.answer = lambda _request: Reply(500)
+    delivery_id = partner.ping(partner.register())
+    while not partner.delivery(delivery_id)["log"]:
+        continue
+    partner.wait(seconds=10)
+    partner.api.run(receiver.until(lambda: len(receiver.requests) == 2))
+
+
 def test_what_is_sent_is_connected_to_the_checked_address_with_tls_for_the_host(partner: Partner) -> None:
     partner.ping(partner.register())
     partner.send()
@@ -413,6 +430,25 @@ def test_an_endpoint_that_does_not_answer_holds_nobody_else(partner: Partner) ->
     assert {each["state"] for each in partner.deliveries()} == {"delivered"}
 
 
+def test_several_tasks_together_keep_to_the_slots(start: Callable[..., Api]) -> None:
+    partner = partner_of(start, webhook_slots=3)
+    partner.receiver.hold(HOST)
+    endpoint_id = partner.register()
+    for _ in range(6):
+        partner.ping(endpoint_id)
+    receiver = partner.receiver
+
+    async def three_at_a_time() -> None:
+        tasks = [asyncio.create_task(partner.api.services.webhooks.task()) for _ in range(3)]
+        await receiver.until(lambda: len(receiver.requests) == 3)
+        await receiver.let_go()
+        await asyncio.gather(*tasks)
+
+    partner.api.run(three_at_a_time())
+    assert len(receiver.requests) == 6
+    assert receiver.most_waiting == 3
+
+
 def test_an_answer_that_takes_too_long_is_a_failure(start: Callable[..., Api]) -> None:
     partner = partner_of(start, webhook_timeout_s=0.05)
     partner.receiver.hold(HOST)
@@ -430,7 +466,7 @@ def test_an_answer_that_never_ends_is_not_read_to_its_end(partner: Partner) -> N
 
 
 def test_what_is_under_way_when_a_process_stops_is_sent_by_another(start: Callable[..., Api]) -> None:
-    partner = partner_of(start, webhook_every_s=0)
+    partner = partner_of(start)
     receiver, services = partner.receiver, partner.api.services
     receiver.hold(HOST)
     endpoint_id = partner.register()

@@ -91,8 +91,10 @@ class Partner:
         return [event for event in log.page(TENANT)[::-1] if event.action == action]
 
 
-def partner_of(start: Callable[..., Api], **settings: object) -> Partner:
-    """A partner of a new application."""
+def partner_of(start: Callable[..., Api], *, watching: bool = False, **settings: object) -> Partner:
+    """A partner of a new application, which sends when a test says so, or by itself when it is `watching`."""
     receiver = ReceiverNetwork({HOST: [ADDRESS], "other.example.com": ["93.184.215.15"]})
     api = start(network=receiver.network(), **settings)
+    for task in () if watching else api.services._background:
+        task.cancel()
     return Partner(api, receiver, api.key())

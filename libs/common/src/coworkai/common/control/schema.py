@@ -224,6 +224,7 @@ webhook_deliveries = Table(
     Column("finished_at", Instant, index=True),
     UniqueConstraint("endpoint_id", "event_id", "redelivery", name="webhook_deliveries_once"),
     Index("ix_webhook_deliveries_due", "endpoint_id", "state", "next_attempt_at"),
+    Index("ix_webhook_deliveries_listed", "endpoint_id", "created_at", "delivery_id"),
 )
 """`redelivery`: 0, and one more each time that somebody asks for the event again."""
 webhook_attempts = Table(

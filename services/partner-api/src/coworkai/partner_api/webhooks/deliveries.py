@@ -288,8 +288,6 @@ class Deliveries:
     ) -> list[Delivery]:
         """Newest first, those after the one with this creation time and id."""
         statement = _listed(caller).order_by(table.c.created_at.desc(), table.c.delivery_id.desc())
-        if wanted.endpoint_id is not None:
-            statement = statement.where(table.c.endpoint_id == wanted.endpoint_id)
         if wanted.event_id is not None:
             statement = statement.where(table.c.event_id == wanted.event_id)
         if wanted.state is not None:
@@ -300,9 +298,16 @@ class Deliveries:
                 or_(table.c.created_at < at, and_(table.c.created_at == at, table.c.delivery_id < last))
             )
         with self._database.read() as connection:
-            mine = _endpoints_of(connection, caller)
-            rows = connection.execute(statement.where(table.c.endpoint_id.in_(mine)).limit(limit))
-            return [_delivery(row) for row in rows]
+            # Of each endpoint by itself they are in order already; of all together, all would be sorted.
+            found = [
+                _delivery(row)
+                for endpoint_id in _endpoints_of(connection, caller)
+                if wanted.endpoint_id in {None, endpoint_id}
+                for row in connection.execute(
+                    statement.where(table.c.endpoint_id == endpoint_id).limit(limit)
+                )
+            ]
+        return sorted(found, key=lambda one: (one.created_at, one.delivery_id), reverse=True)[:limit]
 
     def get(self, caller: Caller, delivery_id: str) -> tuple[Delivery, list[Attempt]]:
         """A delivery and its attempts, in order. Raises Refused (404)."""

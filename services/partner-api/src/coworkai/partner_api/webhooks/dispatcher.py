@@ -55,6 +55,7 @@ class Dispatcher:
         self._grace_s = grace_s
         self._clock = clock
         self._wanted = asyncio.Event()
+        self._claiming = asyncio.Lock()
         self._under_way: dict[asyncio.Task[None], str] = {}
         self.outcomes: Counter[Outcome] = Counter()
         self._attempts = meter().create_counter(
@@ -96,12 +97,12 @@ class Dispatcher:
         loop = asyncio.get_running_loop()
         until = loop.time() + within_s
         while loop.time() < until:
-            await self._start_due()
-            if not self._under_way:
+            if not await self._start_due():
                 break
-            await asyncio.wait(
-                self._under_way, timeout=until - loop.time(), return_when=asyncio.FIRST_COMPLETED
-            )
+            if self._under_way:
+                await asyncio.wait(
+                    self._under_way, timeout=until - loop.time(), return_when=asyncio.FIRST_COMPLETED
+                )
 
     async def aclose(self) -> None:
         """Let what is under way end for a moment, then give the rest back. `watch` has been cancelled."""
@@ -111,10 +112,16 @@ class Dispatcher:
             task.cancel()
         await asyncio.gather(*self._under_way, return_exceptions=True)
 
-    async def _start_due(self) -> None:
+    async def _start_due(self) -> bool:
+        """Whether there is anything to wait for: something was under way, or is now."""
+        # One at a time: what the one before has claimed is under way when the slots are counted.
+        async with self._claiming:
+            return await self._claim_and_start()
+
+    async def _claim_and_start(self) -> bool:
         free = self._slots - len(self._under_way)
         if free <= 0:
-            return
+            return True
         under_way = Counter(self._under_way.values())
         claiming = asyncio.ensure_future(
             self._in_store(lambda: self._deliveries.claim(free, PER_ENDPOINT, under_way))
@@ -131,6 +138,8 @@ class Dispatcher:
             self._under_way[task] = one.endpoint_id
             self._busy.add(1)
             task.add_done_callback(self._ended)
+        # What was under way may have ended meanwhile, and its endpoint was left out for it.
+        return bool(claimed or under_way)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         del self._under_way[task]

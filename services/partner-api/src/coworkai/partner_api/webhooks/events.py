@@ -21,6 +21,7 @@ from coworkai.common.control import Database
 from coworkai.common.control.schema import webhook_deliveries, webhook_endpoints, webhook_events
 from coworkai.partner_api.webhooks.event_types import PAYLOADS, PING, EventType, Ping
 
+ROWS_AT_ONCE = 1_000
 _ID_CHARS = 24
 
 
@@ -34,7 +35,7 @@ class Occurrence:
     data: BaseModel
 
 
-class _Event(msgspec.Struct):
+class _Payload(msgspec.Struct):
     """The body that is sent."""
 
     type: str
@@ -64,28 +65,33 @@ class Events:
                 webhook_endpoints.c.created_at,
             ).where(webhook_endpoints.c.tenant_id == tenant_id, webhook_endpoints.c.state == "enabled")
         ).all()
-        emitted = 0
+        told: dict[str, list[str]] = {}
+        events = []
         for one in occurrences:
             assert isinstance(one.data, PAYLOADS[one.type])
-            told = [each.endpoint_id for each in endpoints if _is_told(each, one)]
-            key = f"{one.type}:{one.key}"
-            event = _Event(one.type, one.occurred_at, one.data.model_dump(mode="json"))
-            if told and self._write(connection, tenant_id, key, event):
-                emitted += 1
-                event_id = event_id_of(tenant_id, key)
-                for endpoint_id in told:
-                    delivery_id = f"whd_{_digest(event_id, endpoint_id)}"
-                    self.deliver(connection, delivery_id, event_id=event_id, endpoint_id=endpoint_id)
-        return emitted
+            event = _event(tenant_id, f"{one.type}:{one.key}", one.type, one.occurred_at, one.data)
+            told[event["event_id"]] = [each.endpoint_id for each in endpoints if _is_told(each, one)]
+            if told[event["event_id"]]:
+                events.append(event)
+        new = self._write(connection, events)
+        self._deliver(
+            connection,
+            [
+                (f"whd_{_digest(event_id, endpoint_id)}", event_id, endpoint_id, 0)
+                for event_id in new
+                for endpoint_id in told[event_id]
+            ],
+        )
+        return len(new)
 
     def ping(self, connection: Connection, tenant_id: str, endpoint_id: str, operation_id: str) -> str:
         """An event for one endpoint alone; id of its delivery. The same operation makes nothing twice."""
-        key = f"{PING}:{operation_id}"
-        ping = Ping(endpoint_id=endpoint_id).model_dump(mode="json")
-        self._write(connection, tenant_id, key, _Event(PING, self._clock(), ping))
-        delivery_id = f"whd_{operation_id}"
-        self.deliver(connection, delivery_id, event_id=event_id_of(tenant_id, key), endpoint_id=endpoint_id)
-        return delivery_id
+        event = _event(
+            tenant_id, f"{PING}:{operation_id}", PING, self._clock(), Ping(endpoint_id=endpoint_id)
+        )
+        self._write(connection, [event])
+        self.deliver(connection, f"whd_{operation_id}", event_id=event["event_id"], endpoint_id=endpoint_id)
+        return f"whd_{operation_id}"
 
     def deliver(
         self,
@@ -97,38 +103,51 @@ class Events:
         redelivery: int = 0,
     ) -> None:
         """A delivery that is due now. One that is there already stays as it is."""
-        now = self._clock()
-        connection.execute(
-            self._database.insert(webhook_deliveries)
-            .values(
-                delivery_id=delivery_id,
-                endpoint_id=endpoint_id,
-                event_id=event_id,
-                redelivery=redelivery,
-                state="pending",
-                attempts=0,
-                next_attempt_at=now,
-                created_at=now,
-            )
-            .on_conflict_do_nothing()
-        )
+        self._deliver(connection, [(delivery_id, event_id, endpoint_id, redelivery)])
 
-    def _write(self, connection: Connection, tenant_id: str, key: str, event: _Event) -> bool:
-        """False when it is there already."""
-        statement = (
-            self._database.insert(webhook_events)
-            .values(
-                event_id=event_id_of(tenant_id, key),
-                tenant_id=tenant_id,
-                type=event.type,
-                occurred_at=event.timestamp,
-                payload=msgspec.json.encode(event).decode(),
-                dedupe_key=key,
+    def _write(self, connection: Connection, events: Sequence[dict[str, Any]]) -> list[str]:
+        """Ids of those that were not there yet."""
+        written: list[str] = []
+        for begin in range(0, len(events), ROWS_AT_ONCE):
+            statement = (
+                self._database.insert(webhook_events)
+                .values(events[begin : begin + ROWS_AT_ONCE])
+                .on_conflict_do_nothing()
+                .returning(webhook_events.c.event_id)
             )
-            .on_conflict_do_nothing()
-            .returning(webhook_events.c.event_id)
-        )
-        return connection.execute(statement).first() is not None
+            written += connection.scalars(statement)
+        return written
+
+    def _deliver(self, connection: Connection, deliveries: Sequence[tuple[str, str, str, int]]) -> None:
+        now = self._clock()
+        rows = [
+            {
+                "delivery_id": delivery_id,
+                "event_id": event_id,
+                "endpoint_id": endpoint_id,
+                "redelivery": redelivery,
+                "state": "pending",
+                "attempts": 0,
+                "next_attempt_at": now,
+                "created_at": now,
+            }
+            for delivery_id, event_id, endpoint_id, redelivery in deliveries
+        ]
+        if rows:
+            connection.execute(self._database.insert(webhook_deliveries).on_conflict_do_nothing(), rows)
+
+
+def _event(tenant_id: str, key: str, event_type: str, at: datetime, data: BaseModel) -> dict[str, Any]:
+    """The event as it is kept."""
+    payload = _Payload(event_type, at, data.model_dump(mode="json"))
+    return {
+        "event_id": event_id_of(tenant_id, key),
+        "tenant_id": tenant_id,
+        "type": event_type,
+        "occurred_at": at,
+        "payload": msgspec.json.encode(payload).decode(),
+        "dedupe_key": key,
+    }
 
 
 def event_id_of(tenant_id: str, key: str) -> str:

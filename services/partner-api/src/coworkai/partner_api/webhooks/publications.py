@@ -46,7 +46,7 @@ InThread = Callable[[Callable[[], Any]], Awaitable[Any]]
 OVERLAP = timedelta(minutes=10)
 """Longer than a run takes from the time it says it finished at to its commit."""
 LONGEST_RUN = timedelta(days=1)
-"""A row of a run that began longer ago is maintenance publishing it once more."""
+"""A row that says it took longer is of maintenance, which publishes the newest run once more."""
 _COLUMNS = ("run_id", "stage", "days", "status", "output_versions", "fence", "started_at", "finished_at")
 _BRIEF_COLUMNS = ("brief_id", "version", "subject_kind", "date", "run_id")
 
@@ -177,7 +177,7 @@ class Publications:
             runs = (
                 scan(delta, OPS_RUNS)
                 .filter(pl.col("date") >= since.date(), pl.col("finished_at") > since)
-                .filter(pl.col("started_at") > since - LONGEST_RUN)
+                .filter(pl.col("finished_at") - pl.col("started_at") < LONGEST_RUN)
                 .select(_COLUMNS)
                 .collect()
                 .sort("fence", "finished_at")
