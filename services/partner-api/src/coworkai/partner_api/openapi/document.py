@@ -120,7 +120,7 @@ SECURITY_SCHEMES: Json = {
     },
     "oauth2": {
         "type": "oauth2",
-        "description": "An access token for a client's id and secret (`coworkai keys create --oauth`); a JWT "
+        "description": "An access token for a client's id and secret (`coworkai keys create --client`); a JWT "
         "whose public keys are at `/.well-known/jwks.json`.",
         "flows": {
             "clientCredentials": {

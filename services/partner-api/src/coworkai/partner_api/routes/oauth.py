@@ -23,7 +23,7 @@ _FORM = {
     "properties": {
         "grant_type": {"type": "string", "enum": [oauth.GRANT]},
         "client_id": {"type": "string", "examples": ["client_x7Kq2mPz9LwT"]},
-        "client_secret": {"type": "string", "examples": ["cws_live_…"]},
+        "client_secret": {"type": "string", "examples": ["cwc_live_…"]},
         "scope": {
             "type": "string",
             "description": "scopes, separated by spaces; all of the client's by default",
