@@ -27,6 +27,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 from standardwebhooks import Webhook
+from tests.e2e.platform import coworkai, up
+from tests.factories import TENANT, activity, batch
 from tests.unit.partner_api.gold_lake import GoldLake, day
 
 from coworkai.common.control import Control, Database
@@ -37,7 +39,6 @@ from coworkai.partner_api.settings import PartnerApiSettings
 from coworkai.partner_api.webhooks.outbound import Fault, Network, Outbound, Received
 
 pytestmark = pytest.mark.timeout(120)
-TENANT = "acme"
 PATIENCE_S = 60
 
 
@@ -221,6 +222,38 @@ def test_events_whose_push_was_acknowledged_outlive_a_kill(service: Service, rec
     service.start()
     eventually(lambda: len(receiver.received) >= 1)
     assert {event["data"]["date"] for _, event in receiver.received} == {"2026-10-26"}
+
+
+def test_an_activity_becomes_a_day_and_a_brief_that_the_partner_is_told_of(
+    receiver: Receiver, tmp_path: Path
+) -> None:
+    coworkai("tenant", "set", TENANT, "--data", tmp_path)
+    ingest_key = coworkai("key", "create", TENANT, "--data", tmp_path).split()[-1]
+    given = ("--reach", "individual", "--all-scopes", "--data", tmp_path)
+    key = coworkai("keys", "create", TENANT, *given).split()[-1]
+    with up(tmp_path) as running:
+        partner, ingest = (
+            httpx.Client(
+                base_url=running.urls[service], headers={"authorization": f"Bearer {of}"}, timeout=30
+            )
+            for service, of in (("partner-api", key), ("ingest", ingest_key))
+        )
+        with partner, ingest:
+            asked = {"url": receiver.url, "event_types": ["day.ready", "brief.ready"]}
+            receiver.secret = partner.post("/v1/webhook-endpoints", json=asked).json()["secret"]
+            now = datetime.now(UTC)
+            body = batch([activity(now - timedelta(hours=2), now - timedelta(hours=1))], sent_at=now)
+            assert ingest.post("/v1/telemetry/activities", content=body).status_code < 300
+            eventually(
+                lambda: {event["type"] for _, event in receiver.received} == {"day.ready", "brief.ready"}
+            )
+            ready = next(event["data"] for _, event in receiver.received if event["type"] == "brief.ready")
+            found = partner.get(
+                f"/v1/briefs/{ready['brief_id']}", params={"as_of_version": ready["data_version"]}
+            ).json()
+            assert (found["brief_id"], found["date"]) == (ready["brief_id"], ready["date"])
+        running.process.send_signal(signal.SIGINT)
+        running.rest()
 
 
 # -------------------------------------------------------------------------------------------------- TLS
