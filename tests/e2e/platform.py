@@ -93,7 +93,10 @@ class Up:
         return "\n".join(self.lines)
 
     def child(self, module: str) -> psutil.Process:
-        (found,) = [child for child in self.children if module in child.cmdline()]
+        """The process that runs a service now; `children` has those before it, too."""
+        now = [each for each in psutil.Process(self.process.pid).children() if alive(each)]
+        self.children += [each for each in now if each not in self.children]
+        (found,) = [each for each in now if module in each.cmdline()]
         return found
 
 
