@@ -22,6 +22,7 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup, escape
 
 from coworkai.partner_api.openapi.document import METHODS
+from coworkai.partner_api.problems import KINDS, Code
 
 Json = Mapping[str, Any]
 
@@ -104,7 +105,7 @@ def render(document: Json, base_url: str) -> Page:
         schemes=document["components"]["securitySchemes"].values(),
         sections=list(_sections(document, base_url)),
         events=[_event(document, name, item["post"]) for name, item in document["webhooks"].items()],
-        codes=list(_codes(document)),
+        codes=[(KINDS[code].status, code.value, KINDS[code].meaning) for code in Code],
     )
     policy = (
         f"default-src 'none'; style-src 'sha256-{digest}'; img-src data:; "
@@ -214,17 +215,6 @@ def _without_access(declared: Json) -> str:
     """The description without its last paragraph, which the labels tell."""
     text: str = declared["description"]
     return text.rpartition("\n\n")[0] if "x-coworkai-access" in declared else text
-
-
-def _codes(document: Json) -> Iterator[tuple[str, str, str]]:
-    """Status, code and meaning of every problem."""
-    for name, response in document["components"]["responses"].items():
-        if name.startswith("Sharing"):
-            continue
-        _, media = _media(response)
-        for example in media["examples"].values():
-            problem = example["value"]
-            yield str(problem["status"]), problem["code"], problem.get("detail", problem["title"])
 
 
 # -------------------------------------------------------------------------------------------- schemas
