@@ -33,8 +33,8 @@ BASE = "http://partner"
 class Api:
     """A started application, and a client of it.
 
-    `now` is its clock: move it to let time pass; webhooks go over `network`. Everything runs in one event loop,
-    on the caller's thread.
+    `now` is its clock: move it to let time pass; webhooks go over `network`. Everything runs in one event
+    loop, on the caller's thread.
     """
 
     def __init__(self, folder: Path, network: Network | None = None, **settings: object) -> None:

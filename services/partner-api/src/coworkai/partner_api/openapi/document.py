@@ -120,8 +120,8 @@ SECURITY_SCHEMES: Json = {
     },
     "oauth2": {
         "type": "oauth2",
-        "description": "An access token for a client's id and secret (`coworkai keys create --client`); a JWT "
-        "whose public keys are at `/.well-known/jwks.json`.",
+        "description": "An access token for a client's id and secret (`coworkai keys create --client`); a "
+        "JWT whose public keys are at `/.well-known/jwks.json`.",
         "flows": {
             "clientCredentials": {
                 "tokenUrl": "/oauth/token",
