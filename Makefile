@@ -56,7 +56,7 @@ test: check unit ## Everything CI runs: the checks, then the tests
 check: $(VENV)/.dev ## Formatting, lint, strict types, import contracts, generated docs
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
-	@$(BIN)/mypy --num-workers 2
+	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 	@$(BIN)/python -m coworkai.common.schemas --check docs/schemas
 	@$(BIN)/python -m coworkai.insights.schemas --check docs/schemas
