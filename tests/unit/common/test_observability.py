@@ -45,9 +45,10 @@ class Captured(logging.Handler):
 @pytest.fixture
 def captured(caplog: pytest.LogCaptureFixture) -> Captured:
     handler = Captured()
-    caplog.handler.setLevel(logging.CRITICAL)
     logging.getLogger().addHandler(handler)
+    # First, for it remembers the handler's level, and gives it back after the test.
     caplog.set_level(logging.DEBUG)
+    caplog.handler.setLevel(logging.CRITICAL)
     return handler
 
 
