@@ -1,7 +1,7 @@
-"""`python -m tests.integration.insights_once FOLDER LEASE_TTL_S [POINT N]`: an insights process in small.
+"""`python -m tests.integration.insights_once FOLDER LEASE_TTL_S POINT N`: an insights process in small.
 
-It waits for the tenant's lease, writes what is dirty, and exits; or kills itself at the N-th time that it
-comes to a POINT: before-commit, after-commit, after-artefact, before-complete, before-clearing or
+It waits for the tenant's lease, writes what is dirty, and kills itself at the N-th time that it comes to a
+POINT: before-commit, after-commit, after-artefact, before-complete, before-clearing or
 after-clearing.
 """
 
@@ -74,16 +74,21 @@ def dying_control(place: Place, dying: Dying) -> Control:
     return DyingControl(f"sqlite:///{place.folder}/control.db", place.now)
 
 
-def main(folder: str, lease_ttl_s: str, point: str = "never", times: str = "1") -> None:
+def write(place: Place, lease_ttl_s: float, **other: object) -> None:
+    """Write what is dirty, in this process; `other` parts of the pipeline than its own."""
+    desk = Desk(place, PipelineConfig(lease_ttl_s=lease_ttl_s, batch_workers=BATCH_WORKERS))
+    pipeline = desk.pipeline("insights", **other)
+    while place.control.dirty(Stage.STAGE2, ready_only=True):
+        pipeline.run(TENANT)
+        time.sleep(0.05)
+
+
+def main(folder: str, lease_ttl_s: str, point: str, times: str) -> None:
     dying = Dying(point, int(times))
     vars(outputs).update({commit.__name__: dying.around(commit) for commit in (append, replace_partitions)})
     place = Place(Path(folder), in_real_time=True)
     control = dying_control(place, dying)
-    desk = Desk(place, PipelineConfig(lease_ttl_s=float(lease_ttl_s), batch_workers=BATCH_WORKERS))
-    pipeline = desk.pipeline(control=control, store=dying_store(place.lake.root, dying))
-    while control.dirty(Stage.STAGE2, ready_only=True):
-        pipeline.run(TENANT)
-        time.sleep(0.05)
+    write(place, float(lease_ttl_s), control=control, store=dying_store(place.lake.root, dying))
     control.close()
     place.close()
 

@@ -83,7 +83,7 @@ def place(tmp_path: Path) -> Iterator[Place]:
         pytest.param(SILVER_TIMELINE, 0, marks=pytest.mark.integration),
         (SILVER_TIMELINE, 1),
         pytest.param(SILVER_HEALTH, 1, marks=pytest.mark.integration),
-        (OPS_RUNS, 1),
+        pytest.param(OPS_RUNS, 1, marks=pytest.mark.integration),
         pytest.param(GOLD_WORKBLOCKS, 0, marks=pytest.mark.integration),
         pytest.param(GOLD_WORKBLOCKS, 1, marks=pytest.mark.integration),
         (GOLD_KPI_GROUPS, 1),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import quote
@@ -24,13 +25,21 @@ from coworkai.runner.app import create_app
 from coworkai.runner.settings import RunnerSettings
 
 
-@pytest.fixture
-def place(api: Api) -> Iterator[Place]:
-    """What a runner has computed of two workers' day, and the runner to be asked."""
-    place = Place(api.settings.data_dir)
+@pytest.fixture(scope="module")
+def computed_once(tmp_path_factory: pytest.TempPathFactory) -> Place:
+    place = Place(tmp_path_factory.mktemp("computed"))
     place.commit(Source.ACTIVITIES, worked("ana", "09:00", "09:30"), worked("bo", "09:00", "09:30"))
     place.commit(Source.KEYSTROKES, typed("ana", "09:10"))
     place.process()
+    place.close()
+    return place
+
+
+@pytest.fixture
+def place(api: Api, computed_once: Place) -> Iterator[Place]:
+    """What a runner has computed of two workers' day, and the runner to be asked."""
+    shutil.copytree(computed_once.lake.root, api.settings.data_dir / "lake", dirs_exist_ok=True)
+    place = Place(api.settings.data_dir)
     settings = RunnerSettings(data_dir=place.folder, sweep_every_s=0, maintain_every_s=0)
     bus = httpx.MockTransport(lambda _request: httpx.Response(200, json={"messageIds": []}))
     app = create_app(settings, Publisher("http://bus", "local", retry_for_s=0, transport=bus))

@@ -91,7 +91,7 @@ def test_a_late_change_reaches_the_briefs_of_the_following_window(written: Desk)
 
 def test_a_late_change_reaches_the_briefs_whose_baselines_it_moves_and_no_others(desk: Desk) -> None:
     desk.place.control.put_insight_policy(TENANT, InsightPolicy(brief_days=2))
-    for n in range(1, 10):
+    for n in range(3, 10):
         day = DAY - timedelta(days=3 * n)
         desk.place.commit(
             Source.ACTIVITIES, *(worked(user, "09:00", f"10:{50 - 5 * n:02}", day) for user in ("ana", "bo"))
