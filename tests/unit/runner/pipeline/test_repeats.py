@@ -189,7 +189,7 @@ def at_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     place.close()
 
 
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("seed", [pytest.param(0, marks=pytest.mark.integration), 1])
 def test_any_order_and_grouping_of_arrival_gives_equal_rows_and_files(
     at_once: Place, tmp_path: Path, seed: int
 ) -> None:
