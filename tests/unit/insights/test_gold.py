@@ -15,7 +15,7 @@ from coworkai.common.control import Stage
 from coworkai.common.events import Source
 from coworkai.common.outputs import TABLES
 from coworkai.common.tables import GOLD_KPI_DAILY, GOLD_WORKBLOCKS
-from coworkai.insights.fact_books import worker_books
+from coworkai.insights.fact_books import FactRules, worker_books
 from coworkai.insights.fact_rows import CHAT, GoldFrames
 from coworkai.insights.facts import FactKind
 from coworkai.insights.gold import PinnedGold
@@ -35,7 +35,7 @@ def pinned(place: Place) -> PinnedGold:
 
 
 def window(place: Place) -> GoldFrames:
-    return pinned(place).frames(NEXT, START, "UTC", baseline_days=28)
+    return pinned(place).worker_frames(NEXT, START, "UTC", baseline_days=28)
 
 
 def test_every_table_is_read_at_the_version_that_was_published(place: Place) -> None:
@@ -104,7 +104,7 @@ def test_a_worker_whose_day_failed_is_not_told_that_nothing_arrived(place: Place
     two_days(place)
     place.dispatcher.mark()
     place.pipeline(rules=failing_for("ana", place.rules, stage)).run(TENANT)
-    frames = pinned(place).frames(DAY, START, "UTC", baseline_days=28)
+    frames = pinned(place).worker_frames(DAY, START, "UTC", baseline_days=28)
     books = {book.subject: book for book in worker_books(frames, DAY, START)}
     (day,) = books["ana"].of(FactKind.DAY, DAY)
     assert (day["is_incomplete"], day["has_telemetry"]) == (True, None)
@@ -116,8 +116,25 @@ def test_rows_of_some_workers_only(place: Place) -> None:
     two_days(place)
     place.commit(Source.KEYSTROKES, typed("bo", "09:06"))
     place.process()
-    frames = pinned(place).frames(DAY, START, "UTC", baseline_days=28, workers=["bo"])
+    frames = pinned(place).worker_frames(DAY, START, "UTC", baseline_days=28, workers=["bo"])
     assert [book.subject for book in worker_books(frames, DAY, START)] == ["bo"]
+
+
+def test_of_slices_the_longest_alone_are_read_and_make_the_same_facts(place: Place) -> None:
+    place.commit(
+        Source.ACTIVITIES,
+        worked("ana", "09:00", "09:40", NEXT, app="code.exe"),
+        worked("ana", "09:40", "09:50", NEXT, app="winword.exe"),
+        worked("ana", "09:50", "10:30", NEXT, app="excel.exe"),
+        worked("bo", "09:00", "09:10", NEXT, app="code.exe"),
+    )
+    place.process()
+    few = pinned(place).worker_frames(NEXT, START, "UTC", baseline_days=28, slices=1)
+    assert few.atomic_slices["duration_s"].sort().to_list() == [600, 2_400, 2_400]
+    rules = FactRules(slices=1)
+    assert list(worker_books(few, NEXT, START, rules)) == list(
+        worker_books(window(place), NEXT, START, rules)
+    )
 
 
 def test_before_anything_is_published_there_is_nothing(place: Place) -> None:

@@ -8,6 +8,7 @@ import pytest
 from markdown_it import MarkdownIt
 from tests.unit.insights.books import (
     PRIMARY,
+    TENANT,
     USER,
     baseline,
     book_of,
@@ -24,6 +25,7 @@ from coworkai.common.tables import GOLD_INSIGHTS
 from coworkai.insights.facts import Fact, FactBook
 from coworkai.insights.grounding import violations
 from coworkai.insights.insights import (
+    DayInsights,
     InsightKind,
     InsightRow,
     insight_frame,
@@ -162,7 +164,7 @@ def test_every_insight_is_grounded(name: str) -> None:
 
 def test_rows_have_the_columns_of_the_table_and_a_rank_within_their_kind() -> None:
     book = rich_day()
-    frame = insight_frame([(book, insights_of(book), "run-1")])
+    frame = insight_frame([DayInsights(TENANT, USER, PRIMARY, insights_of(book), "run-1")])
     assert frame.schema == GOLD_INSIGHTS.schema
     assert frame["insight_id"].n_unique() == len(frame)
     assert frame["insight_id"][0] == f"insight:{USER}:2026-10-27:workblock:{frame['type'][0]}"
@@ -172,7 +174,7 @@ def test_rows_have_the_columns_of_the_table_and_a_rank_within_their_kind() -> No
         "fact_id": f"kpi:{USER}:2026-10-27:focus_blocks",
         "field": "value",
     }
-    assert insight_frame([(book, [], "run-1")]).schema == GOLD_INSIGHTS.schema
+    assert insight_frame([]).schema == GOLD_INSIGHTS.schema
 
 
 def test_the_artefact_lists_statements_with_their_evidence() -> None:

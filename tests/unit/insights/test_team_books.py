@@ -6,8 +6,10 @@ from datetime import date, timedelta
 from typing import Any
 
 import polars as pl
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from polars.testing import assert_frame_equal
 from tests.unit.insights.gold_rows import DAY, START, TENANT, gold, jobs, kpi, kpis
 
 from coworkai.common.fact_ids import fact_name
@@ -130,6 +132,30 @@ def test_a_week_whose_other_days_would_tell_a_withheld_one_is_withheld() -> None
     cells = team_cells(frames.kpi_group_rollups, frames.kpi_daily, frames.jobs, K)
     assert not cells.filter(period="week", measure="active_s")["is_told"].item()
     assert cells.filter(period="day", measure="active_s", date=MONDAY)["is_told"].item()
+
+
+def test_a_large_tenant_is_told_the_same_measure_by_measure(monkeypatch: pytest.MonkeyPatch) -> None:
+    teams: dict[str, tuple[str | None, list[str]]] = {
+        "A": ("X", people("a", 9)),
+        "B": ("X", people("b", 5)),
+        "C": ("X", people("c", 3)),
+        "D": (None, people("d", 6)),
+    }
+    measured = [
+        kpi(measure, 60.0, day, user)
+        for _, users in teams.values()
+        for user in users
+        for day in (MONDAY, DAY)
+        for measure in ("active_s", "focus_s", "goals_done")
+        if (measure, day, user) != ("focus_s", DAY, "b0")
+    ]
+    frames = team_gold(teams, *measured)
+    whole = team_cells(frames.kpi_group_rollups, frames.kpi_daily, frames.jobs, K)
+    monkeypatch.setattr("coworkai.insights.team_cells._ROWS_AT_ONCE", 1)
+    parts = team_cells(frames.kpi_group_rollups, frames.kpi_daily, frames.jobs, K)
+    assert set(whole["is_told"]) == {True, False}
+    assert whole["measure"].n_unique() == 3
+    assert_frame_equal(whole, parts, check_row_order=False)
 
 
 @settings(max_examples=40, deadline=None)

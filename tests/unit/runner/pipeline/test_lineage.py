@@ -199,9 +199,9 @@ def facts_of(place: Place, *, window: int = 6) -> list[Fact]:
     """Facts of Ana on DAY, and of her team."""
     gold = PinnedGold.pin(place.lake, place.store, TENANT)
     start = DAY - timedelta(days=window)
-    frames = gold.frames(DAY, start, "UTC", baseline_days=28)
+    frames = gold.worker_frames(DAY, start, "UTC", baseline_days=28)
     book = next(worker_books(frames, DAY, start, FactRules(slices=100)))
-    (team,) = team_books(frames, DAY, start, 5)
+    (team,) = team_books(gold.team_frames(DAY, start, "UTC"), DAY, start, 5)
     return [*book.facts.values(), *team.facts.values()]
 
 

@@ -21,6 +21,8 @@ from datetime import date, timedelta
 from enum import StrEnum
 from types import MappingProxyType
 
+import msgspec
+
 from coworkai.insights.clean import clean
 from coworkai.insights.facts import Fact, FactBook, FactKind, Field, FieldUnit
 from coworkai.insights.insights import InsightKind, InsightRow
@@ -55,12 +57,11 @@ class ComponentStatus(StrEnum):
     """There is nothing of it that day."""
 
 
-@dataclass(frozen=True, slots=True)
-class Component:
+class Component(msgspec.Struct, frozen=True, gc=False):
     """An entry of the component log: what became of a part of a day, its tokens in the context, and why."""
 
     date: date
-    name: ComponentName
+    name: ComponentName = msgspec.field(name="component")
     status: ComponentStatus
     tokens: int
     reason: str
@@ -91,8 +92,7 @@ def told(insights: Iterable[InsightRow]) -> list[Told]:
     return [Told(row.kind, row.text) for row in insights]
 
 
-@dataclass(frozen=True, slots=True)
-class _Part:
+class _Part(msgspec.Struct, frozen=True, gc=False):
     """A component before it is decided on: its lines, or why there are none."""
 
     on: date

@@ -42,6 +42,19 @@ HEADLINE_MEASURES = (
     "longest_block_s",
 )
 """Measures that earlier days of the window are told of."""
+_SLICE_COLUMNS = (
+    "user_id",
+    "date",
+    "workblock_id",
+    "sequence",
+    "started_at",
+    "ended_at",
+    "duration_s",
+    "app",
+    "url",
+    "title",
+    "keystroke_minutes",
+)
 _DIGITS = 9
 """Decimals kept of a difference, as of a measure."""
 
@@ -72,11 +85,12 @@ DEFAULT_RULES = FactRules()
 class GoldFrames:
     """What is published of a window of days.
 
-    Frames have the columns of their tables. `workblocks`, `focus_blocks`, `day_accounting`, `manifests` and
-    `chat` hold the window, `atomic_slices` and `usage_statistics` its primary day, `kpi_daily` also the days
-    that baselines are taken from, `kpi_group_rollups` and `jobs` whole weeks from the one that the window
-    starts in. `missing` are the artefacts of a day that are not there, `incomplete` (date, user_id) the
-    worker-days that could not be computed. `versions` are by table id; `run_ids` name a day's artefacts.
+    Frames have the columns of their tables, or those that facts are made of. `workblocks`, `focus_blocks`,
+    `day_accounting`, `manifests` and `chat` hold the window, `atomic_slices` (the longest at least) and
+    `usage_statistics` its primary day, `kpi_daily` also the days that baselines are taken from. For teams
+    `kpi_daily`, `kpi_group_rollups` and `jobs` hold whole weeks from the one that the window starts in.
+    `missing` are the artefacts of a day that are not there, `incomplete` (date, user_id) the worker-days that
+    could not be computed. `versions` are by table id; `run_ids` name a day's artefacts.
     """
 
     tenant_id: str
@@ -198,11 +212,18 @@ def _pauses(blocks: pl.DataFrame) -> pl.DataFrame:
     )
 
 
+def longest_slices(slices: pl.LazyFrame, limit: int) -> pl.LazyFrame:
+    """The columns that facts are made of, of every worker's longest slices and of those that last as long as
+    the shortest of them."""
+    shortest = pl.col("duration_s").top_k(limit).min().over("user_id")
+    return slices.select(_SLICE_COLUMNS).filter(pl.col("duration_s") >= shortest)
+
+
 def _longest_slices(slices: pl.DataFrame, limit: int) -> pl.DataFrame:
     # Few remain to be sorted.
-    shortest = pl.col("duration_s").top_k(limit).min().over("user_id")
     return (
-        slices.filter(pl.col("duration_s") >= shortest)
+        longest_slices(slices.lazy(), limit)
+        .collect()
         .sort("user_id", "duration_s", "workblock_id", "sequence", descending=[False, True, False, False])
         .with_columns(place=pl.int_range(1, pl.len() + 1).over("user_id"))
         .filter(pl.col("place") <= limit)

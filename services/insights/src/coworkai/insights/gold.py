@@ -38,7 +38,7 @@ from coworkai.common.tables import (
     SILVER_ORG_MEMBERS,
     Table,
 )
-from coworkai.insights.fact_rows import ARTIFACTS, CHAT, JOBS, MANIFESTS, GoldFrames, days_of
+from coworkai.insights.fact_rows import ARTIFACTS, CHAT, JOBS, MANIFESTS, GoldFrames, days_of, longest_slices
 from coworkai.insights.team_cells import week_of
 
 _READERS = 8
@@ -86,14 +86,19 @@ class PinnedGold:
         return self.runs.run_ids
 
     def read(
-        self, table: Table, dates: Collection[date], workers: Collection[str] | None = None
+        self,
+        table: Table,
+        dates: Collection[date],
+        workers: Collection[str] | None = None,
+        choose: Callable[[pl.LazyFrame], pl.LazyFrame] | None = None,
     ) -> pl.DataFrame:
-        """Rows of the table on the dates, of these workers only where they are given."""
+        """Rows of the table on the dates, of these workers only where they are given, and what `choose` takes
+        of them."""
         with reading(table):
             rows = scan(self.deltas[table.id], table, dates)
             if workers is not None:
                 rows = rows.filter(pl.col("user_id").is_in(sorted(workers)))
-            return rows.collect()
+            return (rows if choose is None else choose(rows)).collect()
 
     def workers(self, days: Sequence[date]) -> list[str]:
         """Workers that anything is known of on the days, by id."""
@@ -116,30 +121,27 @@ class PinnedGold:
         """The workers' own messages of the day: the columns of `silver/chat_messages`."""
         return self._artifacts(CHAT, [day])[0]
 
-    def jobs(self, day: date) -> pl.DataFrame:
-        """The organisation on the day: the columns of `silver/org_members`, `date` is the day."""
-        return self._artifacts(JOBS, [day])[0]
-
-    def frames(
+    def worker_frames(
         self,
         primary: date,
         start: date,
         tenant_zone: str,
         *,
         baseline_days: int,
+        slices: int | None = None,
         workers: Collection[str] | None = None,
     ) -> GoldFrames:
-        """Everything that facts of the window `[start, primary]` are made of, in one read a table.
+        """Everything that workers' facts of the window `[start, primary]` are made of, in one read a table.
 
-        `baseline_days`: how far before the primary day measures are read. With `workers` the rows are theirs
-        alone, and good for their books only, not for teams'.
+        `baseline_days`: how far before the primary day measures are read; `slices`: how many of a worker's
+        longest slices, where not all of them. With `workers` the rows are theirs alone.
         """
+        longest = None if slices is None else partial(longest_slices, limit=slices)
         window = days_of(start, primary)
-        weeks = days_of(week_of(start), primary)
-        measured = days_of(min(weeks[0], primary - timedelta(days=baseline_days)), primary)
+        measured = days_of(min(start, primary - timedelta(days=baseline_days)), primary)
         manifests, lost_manifests = self._artifacts(MANIFESTS, window, workers)
         chat, lost_chat = self._artifacts(CHAT, window, workers)
-        jobs, lost_jobs = self._artifacts(JOBS, weeks, workers)
+        jobs, lost_jobs = self._artifacts(JOBS, window, workers)
         lost = {MANIFESTS: lost_manifests, CHAT: lost_chat, JOBS: lost_jobs}
         return GoldFrames(
             tenant_id=self.tenant_id,
@@ -147,12 +149,12 @@ class PinnedGold:
             versions=self.versions,
             run_ids=self.run_ids,
             workblocks=self.read(GOLD_WORKBLOCKS, window, workers),
-            atomic_slices=self.read(GOLD_SLICES, [primary], workers),
+            atomic_slices=self.read(GOLD_SLICES, [primary], workers, longest),
             usage_statistics=self.read(GOLD_USAGE, [primary], workers),
             kpi_daily=self.read(GOLD_KPI_DAILY, measured, workers),
             focus_blocks=self.read(GOLD_FOCUS_BLOCKS, window, workers),
             day_accounting=self.read(GOLD_ACCOUNTING, window, workers),
-            kpi_group_rollups=self.read(GOLD_KPI_GROUPS, weeks),
+            kpi_group_rollups=GOLD_KPI_GROUPS.empty(),
             manifests=manifests,
             chat=chat,
             jobs=jobs,
@@ -162,6 +164,28 @@ class PinnedGold:
                 if any(day in days for days in lost.values())
             },
             incomplete=self._incomplete(window, workers),
+        )
+
+    def team_frames(self, primary: date, start: date, tenant_zone: str) -> GoldFrames:
+        """Everything that teams' facts of the window are made of; frames of nothing else have rows."""
+        weeks = days_of(week_of(start), primary)
+        return GoldFrames(
+            tenant_id=self.tenant_id,
+            tenant_zone=tenant_zone,
+            versions=self.versions,
+            run_ids=self.run_ids,
+            workblocks=GOLD_WORKBLOCKS.empty(),
+            atomic_slices=GOLD_SLICES.empty(),
+            usage_statistics=GOLD_USAGE.empty(),
+            kpi_daily=self.read(GOLD_KPI_DAILY, weeks, choose=_values),
+            focus_blocks=GOLD_FOCUS_BLOCKS.empty(),
+            day_accounting=GOLD_ACCOUNTING.empty(),
+            kpi_group_rollups=self.read(GOLD_KPI_GROUPS, weeks, choose=_of_teams),
+            manifests=SILVER_MANIFEST_PAIRS.empty(),
+            chat=SILVER_CHAT.empty(),
+            jobs=self._artifacts(JOBS, weeks)[0],
+            missing={},
+            incomplete=OPS_FAILURES.empty().select("date", "user_id"),
         )
 
     def _artifacts(
@@ -197,6 +221,15 @@ class PinnedGold:
         with reading(OPS_FAILURES):
             rows = scan(self.failures, OPS_FAILURES, days).filter(pl.col("run_id").is_in(run_ids))
             return rows.collect()
+
+
+def _values(measures: pl.LazyFrame) -> pl.LazyFrame:
+    """Of measures, what says how many workers have one."""
+    return measures.filter(pl.col("value").is_not_null()).select("date", "user_id", "measure", "value")
+
+
+def _of_teams(groups: pl.LazyFrame) -> pl.LazyFrame:
+    return groups.filter(pl.col("level") == "team")
 
 
 def _artifact(

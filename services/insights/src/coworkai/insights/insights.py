@@ -10,12 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from enum import StrEnum
+from typing import NamedTuple
 
 import polars as pl
 
-from coworkai.common.fact_ids import fact_name, fact_part
+from coworkai.common.fact_ids import fact_part
 from coworkai.common.tables import GOLD_INSIGHTS
 from coworkai.insights.brief import Statement, StatementKind
 from coworkai.insights.facts import Fact, FactBook, FactKind, FieldUnit, Status
@@ -146,22 +147,29 @@ def insights_of(book: FactBook, rules: InsightRules = DEFAULT_RULES) -> list[Ins
     return sorted(rows, key=lambda row: (row.kind is InsightKind.CHAT, -row.score, row.type))
 
 
-def insight_frame(given: Iterable[tuple[FactBook, Iterable[InsightRow], str]]) -> pl.DataFrame:
-    """Rows of `gold/insights` of books' workers and primary days, each under the run that is named."""
-    return pl.DataFrame(
-        [record for book, rows, run_id in given for record in _records(book, rows, run_id)],
-        schema=GOLD_INSIGHTS.schema,
-    )
+class DayInsights(NamedTuple):
+    """A worker's insights of a day, best first, and the run that publishes them."""
+
+    tenant_id: str
+    user_id: str
+    date: date
+    rows: Iterable[InsightRow]
+    run_id: str
 
 
-def _records(book: FactBook, rows: Iterable[InsightRow], run_id: str) -> Iterator[dict[str, object]]:
+def insight_frame(given: Iterable[DayInsights]) -> pl.DataFrame:
+    """Rows of `gold/insights`."""
+    return pl.DataFrame([record for one in given for record in _records(one)], schema=GOLD_INSIGHTS.schema)
+
+
+def _records(given: DayInsights) -> Iterator[dict[str, object]]:
     ranks = dict.fromkeys(InsightKind, 0)
-    for row in rows:
+    for row in given.rows:
         ranks[row.kind] += 1
         yield {
-            "tenant_id": book.tenant_id,
-            "date": book.primary,
-            "user_id": book.subject,
+            "tenant_id": given.tenant_id,
+            "date": given.date,
+            "user_id": given.user_id,
             "insight_id": row.insight_id,
             "kind": row.kind.value,
             "type": row.type,
@@ -170,7 +178,7 @@ def _records(book: FactBook, rows: Iterable[InsightRow], run_id: str) -> Iterato
             "text_template": row.statement.text_template,
             "claims": [{"fact_id": c.fact_id, "field": c.field} for c in row.statement.claims],
             "score": row.score,
-            "run_id": run_id,
+            "run_id": given.run_id,
         }
 
 
@@ -396,7 +404,7 @@ def _moment(message: Fact) -> tuple[str, str]:
 
 def usage_kind(fact: Fact) -> str:
     """app, domain or url."""
-    return fact_name(fact.fact_id).rest[0]
+    return fact.fact_id.split(":")[3]
 
 
 # ------------------------------------------------------------------------------------------ data gaps

@@ -74,31 +74,32 @@ class Work:
     newest_id: str = ""
 
     @property
+    def waits_for_model(self) -> bool:
+        return self.is_for_model and not self.is_published
+
+    @property
     def is_published(self) -> bool:
         return self.brief_id == self.newest_id
 
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """A finished brief and what it was made of. `is_new`: not published yet."""
+    """A finished brief and what goes with it. The book is no part of it: it is much the largest."""
 
     brief: Brief = field(repr=False)
     version: int
     content: str = field(repr=False)
     """The brief as JSON."""
     markdown: str = field(repr=False)
-    book: FactBook = field(repr=False)
     insights: Sequence[InsightRow] = field(repr=False)
+    insight_documents: Mapping[str, str] = field(repr=False)
+    """Markdown of the insights by kind; none of a team."""
     context: Context | None = field(repr=False)
     provider_tokens: int | None = None
 
     @property
     def key(self) -> tuple[date, str, str]:
         return self.brief.primary_date, self.brief.subject.kind, self.brief.subject.id
-
-    def insight_documents(self) -> Mapping[str, str]:
-        """Markdown of the insights by kind. Raises as `render`."""
-        return {kind.value: insights_markdown(self.book, self.insights, kind) for kind in InsightKind}
 
 
 # ------------------------------------------------------------------------------------------------- when
@@ -221,13 +222,14 @@ def finish(
         grounding=written.grounding,
         provenance=provenance,
     )
+    kinds = InsightKind if work.kind == "worker" else ()
     return Made(
         brief,
         work.version,
         brief.model_dump_json(),
         brief_markdown(brief),
-        work.book,
         work.insights,
+        {kind.value: insights_markdown(work.book, work.insights, kind) for kind in kinds},
         work.context,
         provider_tokens,
     )

@@ -79,7 +79,7 @@ class PipelineConfig:
     is asked again that could not be; `settle_s` before looking whether more came while a run computed."""
 
     lease_ttl_s: float = 60
-    batch_workers: int = 200
+    batch_workers: int = 400
     model_batch: int = 16
     retry_s: float = 120
     settle_s: float = 0

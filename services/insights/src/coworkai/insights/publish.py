@@ -24,7 +24,7 @@ from coworkai.common.outputs import Outputs, WorkerFailure
 from coworkai.common.tables import GOLD_BRIEFS, GOLD_INSIGHTS, GOLD_TOKEN_CONTEXTS
 from coworkai.insights.brief import Brief
 from coworkai.insights.context import Context, Told
-from coworkai.insights.insights import InsightKind, insight_frame
+from coworkai.insights.insights import DayInsights, InsightKind, insight_frame
 from coworkai.insights.making import RULES_VERSION, Made, Newest
 
 Artifact = tuple[str, bytes]
@@ -66,6 +66,13 @@ def published_insights(
     for user_id, day, kind, text, _ in rows.iter_rows():
         found.setdefault(user_id, {}).setdefault(day, []).append(Told(InsightKind(kind), text))
     return found
+
+
+def insights_by_worker(outputs: Outputs, dates: Collection[date]) -> pl.DataFrame:
+    """date, user_id, and the number of `insights`, as this run sees them. Raises StorageUnavailable."""
+    with reading(GOLD_INSIGHTS):
+        rows = scan(outputs.deltas[GOLD_INSIGHTS.id], GOLD_INSIGHTS, dates).select("date", "user_id")
+        return rows.group_by("date", "user_id").len("insights").collect()
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +162,7 @@ def context_rows(made: Sequence[Made], run_ids: Mapping[date, str]) -> pl.DataFr
             "tokens": one.context.tokens,
             "tokenizer": one.context.tokenizer,
             "provider_tokens": one.provider_tokens,
-            "components": _components(one.context),
+            "components": msgspec.to_builtins(one.context.components, builtin_types=(date,)),
             "run_id": run_ids[one.brief.primary_date],
         }
         for one in made
@@ -167,28 +174,15 @@ def context_rows(made: Sequence[Made], run_ids: Mapping[date, str]) -> pl.DataFr
 def insight_rows(made: Sequence[Made], run_ids: Mapping[date, str]) -> pl.DataFrame:
     """Rows of `gold/insights`."""
     return insight_frame(
-        (one.book, one.insights, run_ids[one.brief.primary_date])
+        DayInsights(brief.tenant_id, brief.subject.id, brief.primary_date, one.insights, run_ids[on])
         for one in made
-        if one.brief.subject.kind == "worker"
+        for brief, on in [(one.brief, one.brief.primary_date)]
     )
-
-
-def _components(context: Context) -> list[dict[str, object]]:
-    return [
-        {
-            "date": each.date,
-            "component": each.name.value,
-            "status": each.status.value,
-            "tokens": each.tokens,
-            "reason": each.reason,
-        }
-        for each in context.components
-    ]
 
 
 # --------------------------------------------------------------------------------------------- artefacts
 def artifacts_of(made: Made, stored: StoredBrief | None = None) -> Iterator[Artifact]:
-    """Artefacts of a subject; of its brief as it is stored, where it is. Raises as `render`."""
+    """Artefacts of a subject; of its brief as it is stored, where it is."""
     brief = made.brief
     paths = ArtifactPaths(brief.tenant_id)
     subject, primary = brief.subject.id, brief.primary_date
@@ -198,12 +192,11 @@ def artifacts_of(made: Made, stored: StoredBrief | None = None) -> Iterator[Arti
     yield place(subject, *window, "md"), (stored.markdown if stored else made.markdown).encode()
     if made.context is None:
         return
-    for kind, document in made.insight_documents().items():
+    for kind, document in made.insight_documents.items():
         yield paths.insights(primary, subject, kind), document.encode()
     yield paths.context(subject, *window, "md"), made.context.markdown.encode()
     yield paths.context(subject, *window, "json"), _json(_metadata(brief, made.context, made.provider_tokens))
-    log = [{**each, "date": str(each["date"])} for each in _components(made.context)]
-    yield paths.context_component_log(subject, *window), _json(log)
+    yield paths.context_component_log(subject, *window), _json(made.context.components)
 
 
 def _metadata(brief: Brief, context: Context, provider_tokens: int | None) -> dict[str, object]:
@@ -228,12 +221,16 @@ def _json(value: object) -> bytes:
 
 
 def put_all(store: ArtifactStore, made: Iterable[tuple[Made, StoredBrief | None]]) -> None:
-    """Write the artefacts of briefs, of several at a time. Raises StorageUnavailable, and as `render`."""
+    """Write the artefacts of briefs, of several at a time. Raises StorageUnavailable."""
 
     def put(one: tuple[Made, StoredBrief | None]) -> None:
         for artifact in artifacts_of(*one):
             store.put(*artifact)
 
+    if store.writers == 1:
+        for one in made:
+            put(one)
+        return
     with ThreadPoolExecutor(store.writers) as pool:
         for _ in pool.map(put, made):
             pass

@@ -9,11 +9,12 @@ its batch and told of.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from datetime import time as time_of_day
 from functools import partial
+from itertools import chain
 
 import polars as pl
 
@@ -23,14 +24,13 @@ from coworkai.common.outputs import Outputs, Run, WorkerFailure
 from coworkai.common.tables import (
     GOLD_BRIEFS,
     GOLD_INSIGHTS,
-    GOLD_KPI_DAILY,
     GOLD_TOKEN_CONTEXTS,
-    SILVER_ORG_MEMBERS,
 )
 from coworkai.insights.context import Told, told
 from coworkai.insights.fact_books import team_books, worker_books
 from coworkai.insights.fact_rows import DEFAULT_RULES, days_of
 from coworkai.insights.gold import PinnedGold
+from coworkai.insights.insights import InsightRow
 from coworkai.insights.llm import Failure, NotAdmitted
 from coworkai.insights.making import (
     Made,
@@ -48,10 +48,10 @@ from coworkai.insights.publish import (
     brief_rows,
     context_rows,
     insight_rows,
+    insights_by_worker,
     published_insights,
     run_id,
 )
-from coworkai.insights.team_cells import week_of
 from coworkai.insights.write import BUDGET
 from coworkai.insights.writing import ModelBrief, Result, Writing
 
@@ -59,7 +59,8 @@ PASSING = frozenset({Failure.LIMITED.value, Failure.UNAVAILABLE.value})
 """Reasons to fall back that pass by themselves, as a spent budget does the next day."""
 TEAMS = "(teams)"
 """Stands for a worker in the record of a failure that is the teams'."""
-
+_OWNER = ("date", "user_id")
+_INSIGHTS_BY = (*_OWNER, "kind", "rank")
 
 Insights = dict[str, dict[date, list[Told]]]
 """By worker and day."""
@@ -84,6 +85,18 @@ class Inputs:
         return primary - timedelta(days=self.terms.policy.brief_days - 1)
 
 
+@dataclass(frozen=True, slots=True)
+class _Outcome:
+    """What came of a worker on a primary date: its brief by facts, or the work on one that waits for a model.
+
+    `prepared` without its work, whose book would be kept with it; `insights` of that work."""
+
+    user_id: str
+    prepared: Prepared
+    insights: Sequence[InsightRow] | None = None
+    result: Made | Work | WorkerFailure | None = None
+
+
 @dataclass
 class Batch:
     """What came of some workers, or the teams, on some primary dates.
@@ -103,6 +116,12 @@ class Batch:
             self.known.add((primary, user_id))
         if prepared.relook_at is not None:
             self.relooks.add((primary, prepared.relook_at))
+
+    def add(self, primary: date, result: Made | WorkerFailure) -> None:
+        if isinstance(result, Made):
+            self.made.append(result)
+        else:
+            self.failures[primary].append(result)
 
     def news(self, newest: Mapping[BriefKey, Newest]) -> list[Made]:
         """What is not published yet."""
@@ -129,20 +148,20 @@ def worker_batch(
     Raises StorageUnavailable, and SettingsError for a model that is not fully named.
     """
     batch = Batch(primaries, workers)
-    works: list[Work] = []
+    asked: list[Work] = []
     before = days_of(inputs.start_of(primaries[0]), primaries[-1] - timedelta(days=1))
     insights = published_insights(outputs, before, workers)
     for primary in primaries:
-        results, failures = isolate(partial(_prepared, inputs, insights, primary), workers)
+        results, failures = isolate(partial(_outcomes, inputs, insights, primary), workers)
         batch.failures[primary] += failures
-        for user_id, prepared in (each for result in results for each in result):
-            batch.note(primary, user_id, prepared)
-            if prepared.work is not None:
-                works.append(prepared.work)
+        for outcome in chain.from_iterable(results):
+            batch.note(primary, outcome.user_id, outcome.prepared)
+            if isinstance(outcome.result, Work):
+                asked.append(outcome.result)
+            elif outcome.result is not None:
+                batch.add(primary, outcome.result)
             if primary != primaries[-1]:
-                _tell(insights, primary, user_id, prepared)
-    asked = [work for work in works if work.is_for_model and not work.is_published]
-    _by_facts(batch, inputs, (work for work in works if work.is_published or not work.is_for_model))
+                _tell(insights, primary, outcome)
     if asked:
         results_of = writing.write(inputs.tenant.tenant_id, inputs.terms.policy, asked)
         for work, result in zip(asked, results_of, strict=True):
@@ -150,54 +169,56 @@ def worker_batch(
     return batch
 
 
-def _tell(insights: Insights, primary: date, user_id: str, prepared: Prepared) -> None:
+def _tell(insights: Insights, primary: date, outcome: _Outcome) -> None:
     """Have the days that follow see the insights of a day as they will be published."""
-    if prepared.work is not None:
-        insights.setdefault(user_id, {})[primary] = told(prepared.work.insights)
-    elif not prepared.is_known:
-        insights.get(user_id, {}).pop(primary, None)
+    if outcome.insights is not None:
+        insights.setdefault(outcome.user_id, {})[primary] = told(outcome.insights)
+    elif not outcome.prepared.is_known:
+        insights.get(outcome.user_id, {}).pop(primary, None)
 
 
-def _prepared(
-    inputs: Inputs, insights: Insights, primary: date, workers: Sequence[str]
-) -> list[tuple[str, Prepared]]:
+def _outcomes(inputs: Inputs, insights: Insights, primary: date, workers: Sequence[str]) -> list[_Outcome]:
     start, again = inputs.start_of(primary), primary in inputs.unsettled
-    frames = inputs.gold.frames(
+    frames = inputs.gold.worker_frames(
         primary,
         start,
         inputs.tenant.time_zone,
         baseline_days=DEFAULT_RULES.baselines.baseline_days,
+        slices=DEFAULT_RULES.slices,
         workers=workers,
     )
     return [
-        (book.subject, prepare_worker(book, newest, inputs.terms, earlier, again=again))
+        _outcome(inputs, prepare_worker(book, newest, inputs.terms, earlier, again=again), book.subject)
         for book in worker_books(frames, primary, start)
         for newest in [inputs.newest.get((primary, "worker", book.subject))]
         for earlier in [insights.get(book.subject, {})]
     ]
 
 
+def _outcome(inputs: Inputs, prepared: Prepared, user_id: str) -> _Outcome:
+    """A brief by facts is finished at once, while its book is at hand."""
+    work = prepared.work
+    if work is None:
+        return _Outcome(user_id, prepared)
+    result = work if work.waits_for_model else _by_facts(inputs, work)
+    return _Outcome(user_id, replace(prepared, work=None), work.insights, result)
+
+
 def team_batch(inputs: Inputs, primaries: Sequence[date]) -> Batch:
     """Briefs of the teams that anything may be told of. Raises StorageUnavailable."""
     batch = Batch(primaries)
-    works: list[Work] = []
     for primary in primaries:
         results, failures = isolate(partial(_prepared_teams, inputs, primary), [TEAMS])
         batch.failures[primary] += failures
-        works += [prepared.work for result in results for prepared in result if prepared.work is not None]
-    _by_facts(batch, inputs, works)
+        for prepared in chain.from_iterable(results):
+            if prepared.work is not None:
+                batch.add(primary, _by_facts(inputs, prepared.work))
     return batch
 
 
 def _prepared_teams(inputs: Inputs, primary: date, _teams: Sequence[str]) -> list[Prepared]:
-    gold, start = inputs.gold, inputs.start_of(primary)
-    weeks = days_of(week_of(start), primary)
-    # Of the workers only what says how many they are.
-    frames = replace(
-        gold.frames(primary, start, inputs.tenant.time_zone, baseline_days=0, workers=()),
-        kpi_daily=gold.read(GOLD_KPI_DAILY, weeks),
-        jobs=pl.concat([SILVER_ORG_MEMBERS.empty(), *(gold.jobs(day) for day in weeks)]),
-    )
+    start = inputs.start_of(primary)
+    frames = inputs.gold.team_frames(primary, start, inputs.tenant.time_zone)
     return [
         prepare_team(book, newest, again=primary in inputs.unsettled)
         for book in team_books(frames, primary, start, inputs.tenant.min_group)
@@ -205,14 +226,11 @@ def _prepared_teams(inputs: Inputs, primary: date, _teams: Sequence[str]) -> lis
     ]
 
 
-def _by_facts(batch: Batch, inputs: Inputs, works: Iterable[Work]) -> None:
-    for work in works:
-        try:
-            made = finish(work, written_by_facts(work), inputs.terms, identifier=work.brief_id)
-        except Exception as error:
-            batch.failures[work.book.primary].append(failure(work.book.subject, error))
-        else:
-            batch.made.append(made)
+def _by_facts(inputs: Inputs, work: Work) -> Made | WorkerFailure:
+    try:
+        return finish(work, written_by_facts(work), inputs.terms, identifier=work.brief_id)
+    except Exception as error:
+        return failure(work.book.subject, error)
 
 
 def _by_model(batch: Batch, inputs: Inputs, work: Work, result: Result, retry_s: float) -> None:
@@ -239,7 +257,7 @@ def _by_model(batch: Batch, inputs: Inputs, work: Work, result: Result, retry_s:
     elif isinstance(result, NotAdmitted):
         batch.relooks.add((primary, now + timedelta(seconds=retry_s)))
         if work.plain_id != work.newest_id:
-            _by_facts(batch, inputs, [replace(work, brief_id=work.plain_id)])
+            batch.add(primary, _by_facts(inputs, replace(work, brief_id=work.plain_id)))
     else:
         batch.failures[primary].append(failure(work.book.subject, result))
 
@@ -253,8 +271,8 @@ def write_batch(outputs: Outputs, inputs: Inputs, batch: Batch) -> list[Run]:
     """Add the batch's new briefs and contexts, and put its insights in the place of those there were; the run
     of each day that changed. Raises as `Outputs.replace`."""
     news = batch.news(inputs.newest)
-    before = outputs.read(GOLD_INSIGHTS, batch.primaries)
-    stays, gone = _that_stay(before, batch, news)
+    before = insights_by_worker(outputs, batch.primaries)
+    leaving, gone = _that_leave(before, batch, news)
     days = sorted({one.brief.primary_date for one in news} | gone)
     if not days:
         return []
@@ -262,19 +280,24 @@ def write_batch(outputs: Outputs, inputs: Inputs, batch: Batch) -> list[Run]:
         day: run_id(inputs.tenant.tenant_id, day, [one for one in news if one.brief.primary_date == day])
         for day in days
     }
-    fresh = insight_rows(news, run_ids)
+    fresh = insight_rows(news, run_ids).sort(*_INSIGHTS_BY)
     contexts = context_rows(news, run_ids)
     outputs.append(GOLD_BRIEFS, brief_rows(news, run_ids))
     outputs.append(GOLD_TOKEN_CONTEXTS, contexts)
-    insights = pl.concat([stays.filter(pl.col("date").is_in(days)), fresh])
-    outputs.replace(GOLD_INSIGHTS, insights.sort("date", "user_id", "kind", "rank"), days)
+    stays = before.join(leaving, on=_OWNER, how="anti")
+    if stays.height == before.height:
+        outputs.append(GOLD_INSIGHTS, fresh)
+    else:
+        kept = outputs.read(GOLD_INSIGHTS, days).join(leaving, on=_OWNER, how="anti")
+        outputs.replace(GOLD_INSIGHTS, pl.concat([kept, fresh]).sort(*_INSIGHTS_BY), days)
     return [
         Run(
             run_ids[day],
             (day,),
             {
                 GOLD_BRIEFS.id: sum(one.brief.primary_date == day for one in news),
-                GOLD_INSIGHTS.id: insights.filter(pl.col("date") == day).height,
+                GOLD_INSIGHTS.id: fresh.filter(pl.col("date") == day).height
+                + int(stays.filter(pl.col("date") == day)["insights"].sum()),
                 GOLD_TOKEN_CONTEXTS.id: contexts.filter(pl.col("date") == day).height,
             },
         )
@@ -282,15 +305,14 @@ def write_batch(outputs: Outputs, inputs: Inputs, batch: Batch) -> list[Run]:
     ]
 
 
-def _that_stay(before: pl.DataFrame, batch: Batch, news: Sequence[Made]) -> tuple[pl.DataFrame, set[date]]:
-    """Insights of workers whose brief is as it was, and the days that lose some for good."""
+def _that_leave(before: pl.DataFrame, batch: Batch, news: Sequence[Made]) -> tuple[pl.DataFrame, set[date]]:
+    """date and user_id of those whose insights do not stay, and the days that lose some for good."""
     changed = {(day, subject) for day, kind, subject in (one.key for one in news) if kind == "worker"}
     failed = {(day, each.user_id) for day, failures in batch.failures.items() for each in failures}
     theirs = set(batch.workers)
-    owners = set(before.select("date", "user_id").unique().iter_rows())
+    owners = set(before.select(_OWNER).iter_rows())
     lost = {
         owner for owner in owners if owner[1] in theirs and owner not in batch.known and owner not in failed
     }
-    schema = {"date": pl.Date, "user_id": pl.String}
-    leaving = pl.DataFrame(sorted(changed | lost), schema=schema, orient="row")
-    return before.join(leaving, on=["date", "user_id"], how="anti"), {day for day, _ in lost}
+    leaving = pl.DataFrame(sorted(changed | lost), schema=before.select(_OWNER).schema, orient="row")
+    return leaving, {day for day, _ in lost}

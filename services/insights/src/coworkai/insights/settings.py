@@ -16,7 +16,7 @@ class InsightsSettings(CommonSettings):
     lease_ttl_s: float = Field(
         default=60, gt=0, description="seconds a tenant's lease lasts without a heartbeat"
     )
-    batch_workers: int = Field(default=200, ge=1, description="workers whose briefs are made at once")
+    batch_workers: int = Field(default=400, ge=1, description="workers whose briefs are made at once")
     parallel_tenants: int = Field(default=2, ge=1, description="tenants that are written for at once")
     model_batch: int = Field(
         default=16, ge=1, description="workers whose briefs are made at once where a model writes them"

@@ -26,6 +26,8 @@ import polars as pl
 
 _CELL = ("period", "date", "measure")
 _DAY, _WEEK = "day", "week"
+_ROWS_AT_ONCE = 200_000
+"""Of measures of worker-days, so that a large tenant takes no more memory than a small one."""
 
 
 def week_of(day: date) -> date:
@@ -42,6 +44,17 @@ def team_cells(
     team, department): the same days, all workers. Returns group_id, period, date, measure, value,
     contributors, is_told.
     """
+    measures = rollups["measure"].unique().sort().to_list()
+    at_once = max(1, _ROWS_AT_ONCE * len(measures) // max(1, kpi_daily.height))
+    some = [measures[n : n + at_once] for n in range(0, len(measures), at_once)] or [[]]
+    of = [pl.col("measure").is_in(names) for names in some]
+    return pl.concat(_cells_of(rollups.filter(one), kpi_daily.filter(one), jobs, min_group) for one in of)
+
+
+def _cells_of(
+    rollups: pl.DataFrame, kpi_daily: pl.DataFrame, jobs: pl.DataFrame, min_group: int
+) -> pl.DataFrame:
+    """Cells of some measures: those of one say nothing of those of another."""
     cells = rollups.filter(
         pl.col("level") == "team", pl.col("value").is_not_null(), pl.col("contributors") > 0
     ).select("group_id", *_CELL, "value", "contributors", is_told=pl.col("contributors") >= min_group)
