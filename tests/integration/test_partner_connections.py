@@ -29,6 +29,7 @@ from coworkai.partner_api.secrets import Secrets
 from coworkai.partner_api.settings import PartnerApiSettings
 
 HEAD_TIMEOUT_S = 0.5
+MAX_BODY_BYTES = 100_000
 MOST_S = 30.0
 
 
@@ -59,6 +60,7 @@ def running(folder: Path) -> Iterator[Running]:
                 "COWORKAI_DATA_DIR": str(folder),
                 "COWORKAI_LISTEN_FD": str(listener.fileno()),
                 "COWORKAI_HEAD_TIMEOUT_S": str(HEAD_TIMEOUT_S),
+                "COWORKAI_MAX_BODY_BYTES": str(MAX_BODY_BYTES),
             },
             pass_fds=[listener.fileno()],
             stdout=subprocess.DEVNULL,
@@ -133,6 +135,31 @@ def test_a_head_without_an_end_is_refused_at_its_limit(service: Running) -> None
             received = everything(connection)
         assert received.startswith(b"HTTP/1.1 431 "), beginning
         assert problem(received)["code"] == "headers_too_large"
+
+
+def test_what_follows_a_body_is_not_kept_and_ends_the_connection_when_it_never_ends(service: Running) -> None:
+    form = b"Content-Type: application/x-www-form-urlencoded\r\nTransfer-Encoding: chunked\r\n"
+    beginning = b"POST /oauth/token HTTP/1.1\r\nHost: x\r\n" + form + b"\r\n1\r\na\r\n0\r\n"
+    with service.connection() as connection:
+        connection.sendall(beginning + b"x-trailer: a\r\n" * 1_000 + b"\r\n")
+        assert connection.recv(65_536).startswith(b"HTTP/1.1 400 ")
+    for piece in (b"x-trailer: endless\r\n" * 5_000, b"x" * 100_000):
+        sent = 0
+        with service.connection() as connection:
+            connection.sendall(beginning)
+            with pytest.raises(OSError):
+                while sent < 160 * MAX_BODY_BYTES:
+                    connection.sendall(piece)
+                    sent += len(piece)
+
+
+def test_a_body_in_chunks_of_a_byte_is_taken(service: Running) -> None:
+    form = b"Content-Type: application/x-www-form-urlencoded\r\nTransfer-Encoding: chunked\r\n"
+    closed = b"Connection: close\r\n"
+    chunks = b"1\r\na\r\n" * MAX_BODY_BYTES + b"0\r\n\r\n"
+    with service.connection() as connection:
+        connection.sendall(b"POST /oauth/token HTTP/1.1\r\nHost: x\r\n" + form + closed + b"\r\n" + chunks)
+        assert b'"the body is no form"' in everything(connection)
 
 
 def test_what_is_no_http_is_answered_with_a_problem(service: Running) -> None:

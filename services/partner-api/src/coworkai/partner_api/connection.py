@@ -1,7 +1,7 @@
-"""One HTTP connection: heads arrive in time and within a size, and answers are read, or it ends.
+"""One HTTP connection: requests arrive in time and within a size, and answers are read, or it ends.
 
-The server's own protocol waits for ever for a head, takes one of any size, and holds an answer for as long as
-its client does not read it. Bodies of requests are the edge's part.
+The server's own protocol waits for ever for a head, takes one of any size, keeps all that follows a body in
+chunks as headers, and holds an answer for as long as its client does not read it. Bodies are the edge's part.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from coworkai.partner_api.settings import PartnerApiSettings
 
 HEAD_ROOM = 2
 """The edge answers what is too large for it; beyond this factor nothing more of a head is read."""
+BODY_ROOM = 8
+"""A body in chunks of a byte takes six times its size; beyond this factor no more of a request is read."""
 _REASONS = {400: "Bad Request", 431: "Request Header Fields Too Large"}
 
 
@@ -28,6 +30,7 @@ def protocol(settings: PartnerApiSettings) -> type[asyncio.Protocol]:
         head_timeout_s = settings.head_timeout_s
         send_timeout_s = settings.send_timeout_s
         max_head_bytes = HEAD_ROOM * settings.max_header_bytes
+        max_request_bytes = max_head_bytes + BODY_ROOM * settings.max_body_bytes
 
     return Connection
 
@@ -36,10 +39,11 @@ class _Connection(HttpToolsProtocol):
     head_timeout_s: float
     send_timeout_s: float
     max_head_bytes: int
+    max_request_bytes: int
     _stall_timer: asyncio.TimerHandle | None = None
     _unread_bytes = 0
     _head_timer: asyncio.TimerHandle | None = None
-    _head_bytes = 0
+    _request_bytes = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -52,14 +56,23 @@ class _Connection(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
-        if self._head_timer is not None and not self.transport.is_closing():
-            self._head_bytes += len(data)
-            if self._head_bytes > self.max_head_bytes:
-                self._refuse(Refused(Code.HEADERS_TOO_LARGE, "the head of the request is too large"))
+        self._request_bytes += len(data)
+        if self.transport.is_closing():
+            return
+        if self._head_timer is None:
+            if self._request_bytes > self.max_request_bytes:
+                self.transport.close()
+        elif self._request_bytes > self.max_head_bytes:
+            self._refuse(Refused(Code.HEADERS_TOO_LARGE, "the head of the request is too large"))
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
+        self._request_bytes = 0
         self._expect_head()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if self._head_timer is not None:
+            super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
         self._end_head()
@@ -78,7 +91,6 @@ class _Connection(HttpToolsProtocol):
 
     def _expect_head(self) -> None:
         if self._head_timer is None:
-            self._head_bytes = 0
             self._head_timer = self.loop.call_later(self.head_timeout_s, self._give_up)
 
     def _end_head(self) -> None:
