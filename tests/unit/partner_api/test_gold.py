@@ -187,6 +187,49 @@ def test_a_data_version_that_this_process_has_not_seen_yet_is_looked_for(lake: G
     run(scenario)
 
 
+def test_a_version_committed_while_the_store_is_looked_at_is_looked_for_again(lake: GoldLake) -> None:
+    lake.publish_kpis(day(0))
+    has_read, may_go_on = threading.Event(), threading.Event()
+
+    def warm(before: Snapshot | None, _new: Snapshot) -> None:
+        if before is not None:
+            has_read.set()
+            assert may_go_on.wait(30)
+
+    async def scenario() -> None:
+        async with opened(lake, warm=warm) as gold:
+            await gold.snapshot("acme")
+            lake.publish_kpis(day(1))
+            gold.hint("acme")
+            await asyncio.to_thread(has_read.wait, 30)
+            newest = lake.publish_kpis(day(2))
+            asked = [
+                asyncio.create_task(gold.snapshot("acme", as_of=newest)),
+                asyncio.create_task(gold.snapshot("acme", since=newest)),
+            ]
+            await asyncio.sleep(0)
+            may_go_on.set()
+            assert [(await one).data_version for one in asked] == [newest, newest]
+
+    run(scenario)
+
+
+def test_no_snapshot_is_of_before_the_version_that_changes_are_asked_since(lake: GoldLake) -> None:
+    first = lake.publish_kpis(day(0))
+
+    async def scenario() -> None:
+        async with opened(lake) as gold:
+            await gold.snapshot("acme")
+            second = lake.publish_kpis(day(1))
+            assert (await gold.snapshot("acme")).data_version == first
+            assert (await gold.snapshot("acme", since=second)).data_version == second
+            for as_of, since in ((first, second), (None, second + 1)):
+                with pytest.raises(VersionNotFound):
+                    await gold.snapshot("acme", as_of, since=since)
+
+    run(scenario)
+
+
 def test_a_version_whose_files_were_vacuumed_is_expired(lake: GoldLake) -> None:
     first = lake.publish_kpis(day(0))
     second = lake.publish_kpis(day(0), offset=10)

@@ -14,6 +14,8 @@ from tests.unit.partner_api.conftest import Api
 from tests.unit.partner_api.gold_lake import GoldLake, day, kpis, rows, workblock
 
 from coworkai.common.control import Stage
+from coworkai.common.lake import compact
+from coworkai.common.outputs import Outputs
 from coworkai.common.tables import GOLD_KPI_DAILY, GOLD_KPI_GROUPS, GOLD_WORKBLOCKS, OPS_RUNS
 from coworkai.partner_api.principal import Scope
 
@@ -197,6 +199,53 @@ def test_changes_since_a_version_are_whole_dates_and_name_those_that_lost_their_
     assert len(answer["data"]) == 9 + 6
     bulk = api.get("/v1/kpis/daily", key=key, params={"since_version": had, "format": "ndjson"})
     assert bulk.headers["x-changed-dates"] == "2026-10-27,2026-10-28,2026-10-31"
+
+
+def compact_kpis(lake: GoldLake) -> None:
+    """Put the files of every date into one, as maintenance does, and publish that."""
+    lake.fence += 1
+    outputs = Outputs.open(lake.lake, "acme", Stage.STAGE1, lake.fence)
+    assert compact(outputs.deltas[GOLD_KPI_DAILY.id], GOLD_KPI_DAILY, fence=lake.fence, from_files=2)
+    outputs.publish_again(lake.published_at())
+
+
+def test_rows_that_were_only_put_into_other_files_are_no_change(api: Api, lake: GoldLake) -> None:
+    for number in range(3):
+        lake.publish_kpis(day(number))
+    lake.fence += 1
+    outputs = Outputs.open(lake.lake, "acme", Stage.STAGE1, lake.fence)
+    outputs.append(GOLD_KPI_DAILY, kpis(["cleo"], day(0)))
+    outputs.publish_again(lake.published_at())
+    key = api.key()
+    had = int(api.get("/v1/kpis/daily", key=key).headers["x-data-version"])
+
+    def changed() -> list[str]:
+        api.services.gold._tenants["acme"].looked_at = float("-inf")
+        answer = api.get("/v1/kpis/daily", key=key, params={"since_version": had}).json()
+        told: list[str] = answer["changed_dates"]
+        assert {row["date"] for row in answer["data"]} <= set(told)
+        return told
+
+    compact_kpis(lake)
+    assert changed() == []
+    lake.publish_kpis(day(2), offset=10)
+    assert changed() == [day(2).isoformat()]
+    lake.publish_kpis(day(2), offset=20)
+    lake.forget_log(GOLD_KPI_DAILY, 6)
+    assert changed() == [day(0).isoformat(), day(2).isoformat()], "the log does not tell any more"
+
+
+def test_changes_since_a_version_that_this_process_has_not_seen_yet_are_none(
+    api: Api, lake: GoldLake
+) -> None:
+    lake.publish_kpis(day(0))
+    key = api.key()
+    api.get("/v1/kpis/daily", key=key)
+    newer = lake.publish_kpis(day(1))
+    answer = api.get("/v1/kpis/daily", key=key, params={"since_version": newer})
+    assert (answer.headers["x-data-version"], answer.json()["changed_dates"]) == (str(newer), [])
+    later = api.get("/v1/kpis/daily", key=key, params={"since_version": newer, "as_of_version": newer - 1})
+    assert problem(later) == (404, "version_not_found")
 
 
 def test_everything_is_a_change_since_version_0_and_nothing_since_the_newest(

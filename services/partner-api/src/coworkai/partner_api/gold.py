@@ -14,8 +14,9 @@ import asyncio
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import TypeVar
@@ -31,6 +32,7 @@ from coworkai.common.lake import Lake, reading, scan
 from coworkai.common.observability import get_logger
 from coworkai.common.published import RUN_COLUMNS, Published, published_by
 from coworkai.common.tables import OPS_RUNS, TABLES, Table
+from coworkai.partner_api.delta_log import commit
 
 log = get_logger(__name__)
 T = TypeVar("T")
@@ -41,6 +43,8 @@ FRESH_S = 2 * LOOK_EVERY_S
 """A snapshot that was looked at longer ago is looked at before it is given out."""
 ACTIVE_S = 30.0
 """A tenant that was not read for so long is not looked at."""
+COMMITS_A_LOOK = 200
+"""Up to so many commits of a table are read to tell what changed between two versions."""
 PAST_SNAPSHOTS = 64
 """Snapshots of earlier data versions that stay open, over all tenants."""
 READERS = 8
@@ -84,6 +88,7 @@ class Snapshot:
     versions: Mapping[str, int]
     _deltas: dict[str, DeltaTable] = field(default_factory=dict, repr=False)
     _partitions: dict[str, dict[date, Partition]] = field(default_factory=dict, repr=False)
+    _changes: dict[tuple[str, int], frozenset[date]] = field(default_factory=dict, repr=False)
     _opening: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     @property
@@ -149,6 +154,31 @@ class Snapshot:
                 for day, part in own.items()
             }
         return found
+
+    def changed_since(self, earlier: Snapshot, table: Table) -> frozenset[date]:
+        """Dates whose rows may have changed since the earlier snapshot of the tenant: files of theirs came or
+        went, and not because rows were put into other files. Once an earlier version. In a thread.
+
+        Where the log does not tell, because it was cleaned up or would take too long to read, dates that were
+        only compacted are among them. Raises VersionExpired, StorageUnavailable.
+        """
+        since, until = (one.versions.get(table.id, 0) for one in (earlier, self))
+        found = self._changes.get((table.id, since))
+        if found is None:
+            old, new = earlier.partitions(table), self.partitions(table)
+            found = frozenset(day for day in old.keys() | new.keys() if old.get(day) != new.get(day))
+            if found and 0 < until - since <= COMMITS_A_LOOK:
+                with suppress(NotFound):
+                    found &= self._rewritten(table, range(since + 1, until + 1))
+            self._changes[table.id, since] = found
+        return found
+
+    def _rewritten(self, table: Table, versions: Iterable[int]) -> frozenset[date]:
+        """Dates that got or lost rows by these commits. Raises NotFound, StorageUnavailable."""
+        actions = (one for version in versions for one in commit(self.store, table, self.tenant_id, version))
+        files = (one.add or one.remove for one in actions)
+        days = {one.partition_values[table.partition_by[0]] for one in files if one and one.data_change}
+        return frozenset(date.fromisoformat(day) for day in days if day is not None)
 
     def known_partitions(self, table: Table) -> Mapping[date, Partition] | None:
         """`partitions`, where they have been asked for before; None otherwise."""
@@ -226,20 +256,25 @@ class Gold:
         self._past: OrderedDict[tuple[str, int], Snapshot] = OrderedDict()
         self._threads = ThreadPoolExecutor(READERS, thread_name_prefix="gold")
 
-    async def snapshot(self, tenant_id: str, as_of: int | None = None) -> Snapshot:
-        """The tenant's newest snapshot, or the one of data version `as_of`.
+    async def snapshot(
+        self, tenant_id: str, as_of: int | None = None, *, since: int | None = None
+    ) -> Snapshot:
+        """The tenant's newest snapshot, or the one of data version `as_of`; none from before `since`.
 
         Raises VersionNotFound, VersionExpired, StorageUnavailable.
         """
         newest = self.newest(tenant_id) or await self._looked_at(tenant_id)
+        asked = max(as_of or 0, since or 0)
+        if asked > newest.data_version:
+            # Another instance may have answered with a version that this one has not seen yet.
+            newest = await self._looked_at(tenant_id, anew=True)
+        if asked > newest.data_version or (as_of is not None and as_of < 0):
+            raise VersionNotFound(f"there is no data version {asked} yet")
         if as_of is None or as_of == newest.data_version:
             return newest
-        if as_of > newest.data_version:
-            # Another instance may have answered with a version that this one has not seen yet.
-            newest = await self._looked_at(tenant_id)
-        if as_of > newest.data_version or as_of < 0:
-            raise VersionNotFound(f"there is no data version {as_of} yet")
-        return newest if as_of == newest.data_version else await self._earlier(newest, as_of)
+        if since is not None and since > as_of:
+            raise VersionNotFound("since_version is later than the version that is read")
+        return await self._earlier(newest, as_of)
 
     def newest(self, tenant_id: str) -> Snapshot | None:
         """The newest snapshot, where it is known to be: it was looked at a moment ago."""
@@ -301,9 +336,12 @@ class Gold:
             tenant.looking.add_done_callback(lambda task: task.cancelled() or task.exception())
         return tenant.looking
 
-    async def _looked_at(self, tenant_id: str) -> Snapshot:
+    async def _looked_at(self, tenant_id: str, *, anew: bool = False) -> Snapshot:
+        """The newest snapshot by a look; `anew`: by none that is under way already."""
         tenant = self._tenants.setdefault(tenant_id, _Tenant(tenant_id))
         tenant.read_at = self._clock()
+        if anew and tenant.looking is not None:
+            await asyncio.shield(tenant.looking)
         return await asyncio.shield(self._look_soon(tenant))
 
     async def _look(self, tenant: _Tenant) -> Snapshot:

@@ -105,9 +105,10 @@ class Reads:
         bound = (caller.tenant_id, repr(mine))
         begin = None
         if query.cursor is None:
-            snapshot = self._gold.newest(caller.tenant_id) if query.as_of is None else None
+            is_plain = query.as_of is None and query.since is None
+            snapshot = self._gold.newest(caller.tenant_id) if is_plain else None
             if snapshot is None:
-                snapshot = await self._gold.snapshot(caller.tenant_id, query.as_of)
+                snapshot = await self._gold.snapshot(caller.tenant_id, query.as_of, since=query.since)
         else:
             data_version, begin = self._cursors.read(query.cursor, bound, query)
             snapshot = await self._pinned(caller.tenant_id, data_version)
@@ -213,15 +214,11 @@ class Reads:
         snapshot: Snapshot,
         worker_ids: Sequence[str] | None,
     ) -> Selection:
+        if query.since is None and snapshot.known_partitions(resource.table) is not None:
+            return select(snapshot, None, resource, query, worker_ids)
         earlier = None
         if query.since is not None:
             earlier = await self._gold.snapshot(snapshot.tenant_id, query.since)
-            if earlier.data_version > snapshot.data_version:
-                raise VersionNotFound("since_version is later than the version that is read")
-        if snapshot.known_partitions(resource.table) is not None and (
-            earlier is None or earlier.known_partitions(resource.table) is not None
-        ):
-            return select(snapshot, earlier, resource, query, worker_ids)
         return await self._gold.in_thread(lambda: select(snapshot, earlier, resource, query, worker_ids))
 
     async def _whole(self, selection: Selection, caller: Caller, headers: dict[str, str]) -> Response:

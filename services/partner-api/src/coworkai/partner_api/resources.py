@@ -125,6 +125,18 @@ class Resource:
             return snapshot.partitions(self.table)
         return snapshot.windows(self.table, self.derived.days_before)
 
+    def changed_since(self, snapshot: Snapshot, earlier: Snapshot) -> Collection[date]:
+        """Dates that rows may have changed of, or come or gone. In a thread.
+
+        Raises VersionExpired, StorageUnavailable.
+        """
+        changed = snapshot.changed_since(earlier, self.table)
+        if self.derived is None:
+            return changed
+        days_before = self.derived.days_before
+        known = self.partitions(snapshot).keys() | self.partitions(earlier).keys()
+        return {day for day in known if any(0 <= (day - on).days <= days_before for on in changed)}
+
     @property
     def meaning(self) -> str:
         """What the rows are."""

@@ -63,7 +63,7 @@ def select(
     query: Query,
     worker_ids: Sequence[str] | None,
 ) -> Selection:
-    """What the query is of. `earlier`: the snapshot of `since_version`.
+    """What the query is of. `earlier`: the snapshot of `since_version`; with one, in a thread.
 
     Raises VersionExpired, StorageUnavailable.
     """
@@ -78,9 +78,9 @@ def select(
     if not known:
         return Selection(snapshot, resource, query, worker_ids, None, (), ())
     span = span_of(query, known[0], known[-1])
-    changed = [
-        day for day in known if span.start <= day <= span.end and partitions.get(day) != before.get(day)
-    ]
+    changed = sorted(
+        day for day in resource.changed_since(snapshot, earlier) if span.start <= day <= span.end
+    )
     days = [day for day in changed if day in partitions]
     return Selection(snapshot, resource, query, worker_ids, span, days, changed)
 

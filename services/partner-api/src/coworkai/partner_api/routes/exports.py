@@ -123,8 +123,9 @@ async def create_export(
     except Refused as refused:
         errors = [FieldError(one.field.replace("query.", "body."), one.message) for one in refused.errors]
         raise Refused(refused.kind, "the export is not valid", errors=errors) from None
-    snapshot = await services.gold.snapshot(caller.tenant_id, query.as_of)
+    snapshot = await services.gold.snapshot(caller.tenant_id, query.as_of, since=query.since)
     if query.since is not None:
+        # What there is no more of is told now, and not when the export fails.
         await services.gold.snapshot(caller.tenant_id, query.since)
     principal = caller.principal
     kept: dict[str, Any] = {

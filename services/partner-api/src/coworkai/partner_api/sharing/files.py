@@ -29,6 +29,7 @@ from coworkai.common.artifacts import ArtifactStore
 from coworkai.common.errors import NotFound, StorageUnavailable
 from coworkai.common.lake import Lake, reading, table_properties
 from coworkai.common.tables import GOLD_BRIEFS, GOLD_KPI_GROUPS, OPS_RUNS, Table
+from coworkai.partner_api.delta_log import Action, Added, Removed, commit
 from coworkai.partner_api.gold import Snapshot, VersionExpired
 from coworkai.partner_api.sharing.catalogue import table_id
 from coworkai.partner_api.sharing.predicates import Bounds, Scalar
@@ -70,28 +71,6 @@ class TableAt:
     files: tuple[SharedFile, ...]
 
 
-class _Added(msgspec.Struct, frozen=True, rename="camel"):
-    path: str
-    size: int
-    modification_time: int
-    data_change: bool
-    partition_values: dict[str, str | None]
-    stats: str | None = None
-
-
-class _Removed(msgspec.Struct, frozen=True, rename="camel"):
-    path: str
-    data_change: bool
-    partition_values: dict[str, str | None]
-    size: int
-    deletion_timestamp: int = 0
-
-
-class _Action(msgspec.Struct, frozen=True):
-    add: _Added | None = None
-    remove: _Removed | None = None
-
-
 class _Stats(msgspec.Struct, frozen=True, rename="camel"):
     num_records: int | None = None
 
@@ -107,7 +86,7 @@ class SharedTables:
         self._tables: _Recent[tuple[str, str, int], TableAt] = _Recent(
             KEPT_FILES, lambda table: len(table.files) + 1
         )
-        self._commits: _Recent[tuple[str, str, int], tuple[_Action, ...]] = _Recent(KEPT_COMMITS)
+        self._commits: _Recent[tuple[str, str, int], tuple[Action, ...]] = _Recent(KEPT_COMMITS)
         self._published: _Recent[tuple[str, int], Mapping[str, tuple[Publication, ...]]] = _Recent(
             KEPT_PUBLICATIONS
         )
@@ -173,18 +152,14 @@ class SharedTables:
                 found[path] = self._workers.put((snapshot.tenant_id, table.id, path), read[path])
         return set().union(*(workers for workers in found.values() if workers is not None))
 
-    def _commit(self, snapshot: Snapshot, table: Table, version: int) -> tuple[_Action, ...]:
+    def _commit(self, snapshot: Snapshot, table: Table, version: int) -> tuple[Action, ...]:
         key = snapshot.tenant_id, table.id, version
         actions = self._commits.get(key)
         if actions is None:
-            path = f"{table.path(snapshot.tenant_id)}/_delta_log/{version:020d}.json"
             try:
-                lines = self._store.get(path).splitlines()
+                actions = self._commits.put(key, commit(self._store, table, snapshot.tenant_id, version))
             except NotFound:
                 raise _expired(table, version) from None
-            actions = self._commits.put(
-                key, tuple(msgspec.json.decode(line, type=_Action) for line in lines if line)
-            )
         return actions
 
     def _check_there(self, snapshot: Snapshot, table: Table, paths: Sequence[str]) -> None:
@@ -366,12 +341,12 @@ def _instant(moment: datetime, separator: str, precision: str) -> str:
 
 
 # --------------------------------------------------------------------------------------------- changes
-def _net(commits: Iterable[Sequence[_Action]], publication: Publication) -> list[Change]:
+def _net(commits: Iterable[Sequence[Action]], publication: Publication) -> list[Change]:
     """What the commits of one publication changed in all: what one of them added and another removed again
     was never seen. Rewriting rows into other files changes nothing."""
-    came: dict[str, _Added] = {}
-    went: dict[str, _Removed] = {}
-    for action in (action for commit in commits for action in commit):
+    came: dict[str, Added] = {}
+    went: dict[str, Removed] = {}
+    for action in (action for actions in commits for action in actions):
         if (gone := action.remove) is not None and gone.data_change:
             if came.pop(gone.path, None) is None:
                 went[gone.path] = gone
@@ -384,14 +359,14 @@ def _net(commits: Iterable[Sequence[_Action]], publication: Publication) -> list
     ]
 
 
-def _added_file(add: _Added) -> SharedFile:
+def _added_file(add: Added) -> SharedFile:
     rows = None if add.stats is None else msgspec.json.decode(add.stats, type=_Stats).num_records
     return SharedFile(
         unquote(add.path), add.size, add.modification_time, add.partition_values, rows, add.stats, {}
     )
 
 
-def _removed_file(gone: _Removed) -> SharedFile:
+def _removed_file(gone: Removed) -> SharedFile:
     return SharedFile(
         unquote(gone.path), gone.size, gone.deletion_timestamp, gone.partition_values, None, None, {}
     )
