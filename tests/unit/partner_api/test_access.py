@@ -25,6 +25,7 @@ from coworkai.common.settings import Mode
 from coworkai.partner_api.app import create_app
 from coworkai.partner_api.authentication import RECOGNISED_AT_ONCE, Authenticator
 from coworkai.partner_api.credentials import Grant, checksum
+from coworkai.partner_api.edge import source_of
 from coworkai.partner_api.failures import MAX_WINDOWS, PER_CREDENTIAL, PER_SOURCE, Failures
 from coworkai.partner_api.guard import Access, Caller, Retirement, check_routes, guarded, is_open
 from coworkai.partner_api.principal import Principal, PrincipalKind, Reach, Scope
@@ -253,6 +254,15 @@ def test_guessing_does_not_lock_out_the_owner_who_uses_the_key(api: Api) -> None
     assert api.get("/v1/me", key=key).status_code == 200
 
 
+def test_guessing_from_elsewhere_keeps_nobody_with_the_right_secret_out(start: Callable[..., Api]) -> None:
+    api = start(trusted_proxies=1)
+    key, elsewhere, here = api.key(), {"x-forwarded-for": "192.0.2.7"}, {"x-forwarded-for": "192.0.2.8"}
+    for _ in range(PER_CREDENTIAL):
+        assert api.get("/v1/me", key=with_wrong_secret(key), headers=elsewhere).status_code == 401
+    assert api.get("/v1/me", key=with_wrong_secret(key), headers=here).status_code == 429
+    assert api.get("/v1/me", key=key, headers=here).status_code == 200
+
+
 def test_a_source_that_fails_too_often_is_slowed_whatever_it_tries(api: Api) -> None:
     for number in range(PER_SOURCE):
         assert api.get("/v1/me", key=f"cwk_live_{number}").status_code == 401
@@ -264,14 +274,14 @@ def test_failures_from_ever_new_sources_take_no_more_memory_than_a_bound() -> No
     time = 0.0
     failures = Failures(lambda: time)
     for number in range(MAX_WINDOWS + 1_000):
-        failures.count(f"10.0.0.{number}", f"key_{number}")
+        failures.count(f"10.0.0.{number}", f"key_{number:012}")
     assert len(failures._windows) == MAX_WINDOWS
     for _ in range(PER_SOURCE):
         failures.count("192.0.2.1", None)
     with pytest.raises(Refused):
-        failures.check("192.0.2.1", None)
+        failures.check("192.0.2.1")
     time += 60
-    failures.check("192.0.2.1", None)
+    failures.check("192.0.2.1")
 
 
 def test_failures_are_of_the_source_that_the_trusted_proxy_saw(start: Callable[..., Api]) -> None:
@@ -283,6 +293,25 @@ def test_failures_are_of_the_source_that_the_trusted_proxy_saw(start: Callable[.
     assert last.status_code == 429
     other = api.get("/v1/me", key="cwk_live_x", headers={"x-forwarded-for": "192.0.2.8"})
     assert other.status_code == 401
+
+
+@pytest.mark.parametrize(
+    ("seen", "as_well"),
+    [
+        (["192.0.2.7"], ["192.0.2.7:50123"]),
+        (["192.0.2.7"], ["::ffff:192.0.2.7"]),
+        (["2001:db8::1"], ["2001:db8::ffff%eth0"]),
+        (["2001:db8::1"], ["[2001:db8::2]:50123"]),
+        (["10.0.0.1, 192.0.2.7"], ["10.0.0.2", "192.0.2.7"]),
+    ],
+)
+def test_a_source_is_the_same_however_a_proxy_writes_it(seen: list[str], as_well: list[str]) -> None:
+    def source(values: list[str]) -> str:
+        headers = [(b"x-forwarded-for", value.encode()) for value in values]
+        return source_of({"client": ("127.0.0.1", 1), "headers": headers}, 1)
+
+    assert source(seen) == source(as_well)
+    assert source(["::ffff:192.0.2.7"]) != source(["::ffff:192.0.2.8"])
 
 
 # ------------------------------------------------------------------------------------------------ tokens

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import pytest
 from fastapi import FastAPI, Query, Response
 from starlette.responses import StreamingResponse
-from tests.unit.partner_api.conftest import NOW, Api
+from tests.unit.partner_api.conftest import NOW, OTHER_TENANT, TENANT, Api
 
 from coworkai.common.errors import StorageUnavailable
 from coworkai.partner_api.guard import Access, Caller, Retirement, guarded
@@ -213,6 +213,13 @@ def test_a_caller_is_told_its_quota_and_what_is_left_of_it(start: Callable[..., 
     assert api.get("/v1/me", key=other).status_code == 200
 
 
+def test_workers_of_two_tenants_share_no_quota_when_they_are_called_alike(start: Callable[..., Api]) -> None:
+    api = start(rate_limit_per_minute=1)
+    for tenant in (TENANT, OTHER_TENANT):
+        assert api.get("/v1/me", key=api.worker_token("ana", tenant=tenant)).status_code == 200
+    assert api.get("/v1/me", key=api.worker_token("ana")).status_code == 429
+
+
 def test_an_answer_that_nothing_changed_costs_nothing(example: Api) -> None:
     key = example.key()
     left = [example.get("/v1/same", key=key).headers["ratelimit"].split(";")[1] for _ in range(3)]
@@ -222,14 +229,14 @@ def test_an_answer_that_nothing_changed_costs_nothing(example: Api) -> None:
 def test_a_quota_is_full_again_after_its_window() -> None:
     time = 100.0
     limit = RateLimit(2, lambda: time)
-    limit.take(limit.window("a"))
+    limit.take(limit.window("acme", "a"))
     time += WINDOW_S / 2
-    limit.take(limit.window("a"))
+    limit.take(limit.window("acme", "a"))
     with pytest.raises(Refused) as refused:
-        limit.take(limit.window("a"))
+        limit.take(limit.window("acme", "a"))
     assert refused.value.headers == {"retry-after": "30"}
     time += WINDOW_S / 2
-    limit.take(limit.window("a"))
+    limit.take(limit.window("acme", "a"))
 
 
 # ------------------------------------------------------------------------------------------------ limits

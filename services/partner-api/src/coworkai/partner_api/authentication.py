@@ -23,7 +23,7 @@ from weakref import WeakValueDictionary
 from coworkai.common.clock import Clock, utc_now
 from coworkai.common.errors import CoworkError
 from coworkai.common.observability import get_logger
-from coworkai.partner_api.credentials import KEY_PREFIX, Credential, Credentials, id_of_key
+from coworkai.partner_api.credentials import KEY_PREFIX, Credential, Credentials, id_of_key, is_id
 from coworkai.partner_api.failures import Failures
 from coworkai.partner_api.principal import Principal, PrincipalKind
 from coworkai.partner_api.problems import Code, Refused
@@ -142,7 +142,10 @@ class Authenticator:
     async def _matching(
         self, kind: PrincipalKind, credential_id: str, secret: str, source: str
     ) -> Credential:
-        self.failures.check(source, credential_id)
+        self.failures.check(source)
+        if not is_id(credential_id):
+            await self._failed(source, None)
+            raise _invalid("the key or secret is not known")
         found = await self._in_store(lambda: self._credentials.matching(credential_id, secret))
         if found is None or found.kind is not kind:
             await self._failed(source, credential_id)
@@ -164,12 +167,12 @@ class Authenticator:
         if presented.startswith(KEY_PREFIX):
             credential_id = id_of_key(presented)
             if credential_id is None:
-                self.failures.check(source, None)
+                self.failures.check(source)
                 await self._failed(source, None)
                 raise _invalid("the API key is mistyped or cut: its checksum is not right")
             found = await self._matching(PrincipalKind.API_KEY, credential_id, presented, source)
             return Known(found.principal(), None, self._standing(found))
-        self.failures.check(source, None)
+        self.failures.check(source)
         try:
             claims = self._tokens.verify(presented)
         except Refused as refused:
@@ -242,7 +245,10 @@ class Authenticator:
             raise _expired()
 
     async def _failed(self, source: str, credential_id: str | None) -> None:
-        """Count a failed attempt; the one that closes the door on a credential is in the audit log."""
+        """Count a failed attempt; the one that closes the door on a credential is in the audit log.
+
+        Raises Refused (429) where it was closed before.
+        """
         if not self.failures.count(source, credential_id) or credential_id is None:
             return
         wanted = credential_id

@@ -10,6 +10,7 @@ a change and its row in the audit log are one transaction; scopes, reach and wor
 from __future__ import annotations
 
 import hmac
+import re
 import secrets as random
 import string
 import zlib
@@ -41,6 +42,7 @@ KEY_CHARS = len(KEY_PREFIX) + ID_CHARS + SECRET_CHARS + CHECKSUM_CHARS
 DEFAULT_OVERLAP = timedelta(hours=24)
 MAX_NAME_CHARS = 200
 _ALPHABET = string.digits + string.ascii_uppercase + string.ascii_lowercase
+_ID = re.compile(rf"({KEY_ID_PREFIX}|{CLIENT_ID_PREFIX})[0-9A-Za-z]{{{ID_CHARS}}}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +130,11 @@ def id_of_key(key: str) -> str | None:
     ):
         return None
     return KEY_ID_PREFIX + body[len(KEY_PREFIX) : len(KEY_PREFIX) + ID_CHARS]
+
+
+def is_id(text: str) -> bool:
+    """Whether the text can be the id of a key or client."""
+    return _ID.fullmatch(text) is not None
 
 
 def id_named(text: str) -> str:

@@ -78,7 +78,7 @@ class Edge:
             await self.api(scope, receive, send)
             return
         headers = dict(scope["headers"])
-        source = source_of(scope, headers, self._settings.trusted_proxies)
+        source = source_of(scope, self._settings.trusted_proxies)
         exchange = Exchange(f"req_{secrets.token_hex(12)}", source, [])
         scope.setdefault("state", {})["exchange"] = exchange
         has_body = b"content-length" in headers or b"transfer-encoding" in headers
@@ -197,7 +197,7 @@ class _Outgoing:
     def count(self, rate_limit: RateLimit, principal: Principal) -> None:
         """Count the request in the principal's quota, which the answer tells. Raises Refused (429)."""
         self._rate_limit = rate_limit
-        self._window = rate_limit.window(principal.principal_id)
+        self._window = rate_limit.window(principal.tenant_id, principal.principal_id)
         rate_limit.take(self._window)
 
     async def answer(self, whole: Answer) -> None:
@@ -238,24 +238,33 @@ def direct_reads(api: FastAPI) -> Mapping[str, DirectRead]:
     return found
 
 
-def source_of(scope: Mapping[str, Any], headers: Mapping[bytes, bytes], trusted_proxies: int) -> str:
+def source_of(scope: Mapping[str, Any], trusted_proxies: int) -> str:
     """The address that a request comes from, as the outermost trusted proxy saw it; IPv6 by its /64."""
     client = scope.get("client")
     address = client[0] if client else ""
     if trusted_proxies:
-        hops = headers.get(b"x-forwarded-for", b"").decode("latin-1").split(",")
+        lines = [value for name, value in scope["headers"] if name == b"x-forwarded-for"]
+        hops = b",".join(lines).decode("latin-1").split(",")
         if len(hops) >= trusted_proxies:
             address = hops[-trusted_proxies].strip() or address
     return _network(address)
 
 
 def _network(address: str) -> str:
+    """The address without a port; of IPv6 its /64."""
     if ":" not in address:
         return address[:64]
+    if address.startswith("["):
+        address = address[1:].partition("]")[0]
+    elif address.count(":") == 1:
+        return address.partition(":")[0][:64]
     try:
-        return str(ipaddress.ip_network((address.partition("%")[0], 64), strict=False).network_address)
+        found = ipaddress.IPv6Address(address.partition("%")[0])
     except ValueError:
         return address[:64]
+    if found.ipv4_mapped is not None:
+        return str(found.ipv4_mapped)
+    return str(ipaddress.ip_network((found, 64), strict=False).network_address)
 
 
 def _check_head(scope: Scope, limit: int) -> None:

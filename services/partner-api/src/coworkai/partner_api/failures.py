@@ -1,7 +1,7 @@
 """Failed attempts with credentials, slowed by where they come from and by which key they try.
 
-A key that this process knows is recognised without any of this, so nobody who guesses at a key locks its
-owner out while the owner uses it. Memory is bounded: the oldest windows are forgotten first.
+Only wrong secrets count at a key, and only they are slowed by it: nobody who guesses at one from elsewhere
+keeps its owner out. Counted in this process; memory is bounded: the oldest windows are forgotten first.
 """
 
 from __future__ import annotations
@@ -26,12 +26,28 @@ class Failures:
         self._monotonic = monotonic
         self._windows: OrderedDict[tuple[str, str], list[float]] = OrderedDict()
 
-    def check(self, source: str, credential_id: str | None) -> None:
-        """Raises Refused (429) while the source, or attempts at this credential, have failed too often."""
-        wait_s = max(
-            self._wait_s(("source", source), PER_SOURCE),
-            self._wait_s(("credential", credential_id or ""), PER_CREDENTIAL),
-        )
+    def check(self, source: str) -> None:
+        """Raises Refused (429) while attempts from the source have failed too often."""
+        window = self._windows.get(("source", source))
+        if window is not None and window[1] >= PER_SOURCE:
+            self._slow(window)
+
+    def count(self, source: str, credential_id: str | None) -> bool:
+        """Count a failed attempt; whether it is the one that closes the door on the credential.
+
+        Raises Refused (429) where that was closed before.
+        """
+        self._add(("source", source))
+        if credential_id is None:
+            return False
+        window = self._add(("credential", credential_id))
+        if window[1] > PER_CREDENTIAL:
+            self._slow(window)
+        return window[1] == PER_CREDENTIAL
+
+    def _slow(self, window: list[float]) -> None:
+        """Raises Refused (429) until the window is over."""
+        wait_s = window[0] + WINDOW_S - self._monotonic()
         if wait_s > 0:
             raise Refused(
                 Code.TOO_MANY_FAILURES,
@@ -40,18 +56,7 @@ class Failures:
                 headers={"retry-after": str(math.ceil(wait_s))},
             )
 
-    def count(self, source: str, credential_id: str | None) -> bool:
-        """Count a failed attempt; whether it is the one that closes the door on the credential."""
-        self._add(("source", source))
-        return credential_id is not None and self._add(("credential", credential_id)) == PER_CREDENTIAL
-
-    def _wait_s(self, of: tuple[str, str], limit: int) -> float:
-        window = self._windows.get(of)
-        if window is None or window[1] < limit:
-            return 0
-        return max(0.0, window[0] + WINDOW_S - self._monotonic())
-
-    def _add(self, to: tuple[str, str]) -> float:
+    def _add(self, to: tuple[str, str]) -> list[float]:
         now = self._monotonic()
         window = self._windows.get(to)
         if window is None or now - window[0] >= WINDOW_S:
@@ -60,4 +65,4 @@ class Failures:
             if len(self._windows) > MAX_WINDOWS:
                 self._windows.popitem(last=False)
         window[1] += 1
-        return window[1]
+        return window

@@ -81,7 +81,7 @@ async def issue(services: Services, asked: TokenRequest, source: str, request_id
     scopes = client.scopes if asked.scopes is None else asked.scopes
     if not scopes <= client.scopes:
         raise OAuthError("invalid_scope", f"the client's scopes are {' '.join(sorted(client.scopes))}")
-    services.rate_limit.take(services.rate_limit.window(f"token:{client.credential_id}"))
+    services.rate_limit.take(services.rate_limit.window(client.tenant_id, client.credential_id, "tokens"))
     lifetime = timedelta(seconds=services.settings.access_token_s)
     if client.expires_at is not None:
         lifetime = min(lifetime, client.expires_at - services.clock())

@@ -1,7 +1,8 @@
 """Quotas of requests, and their headers (draft-ietf-httpapi-ratelimit-headers-11).
 
-A quota is per principal and window of a minute, counted in this process: `RateLimit-Policy` says what it is,
-`RateLimit` what is left and in how many seconds it is full again.
+A quota is per principal and window of a minute, counted in this process: with n instances a principal has at
+most n times as many. `RateLimit-Policy` says what it is, `RateLimit` what is left and in how many seconds it
+is full again.
 """
 
 from __future__ import annotations
@@ -33,16 +34,16 @@ class RateLimit:
     def __init__(self, limit: int, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._limit = limit
         self._monotonic = monotonic
-        self._windows: OrderedDict[str, Window] = OrderedDict()
+        self._windows: OrderedDict[tuple[str, ...], Window] = OrderedDict()
         self._policy = b'"requests";q=%d;w=%d' % (limit, WINDOW_S)
 
-    def window(self, principal_id: str) -> Window:
-        """The principal's window of now."""
+    def window(self, *principal: str) -> Window:
+        """The principal's window of now; by tenant and id, as two tenants' workers may be called alike."""
         now = self._monotonic()
-        window = self._windows.get(principal_id)
+        window = self._windows.get(principal)
         if window is None or now - window.began >= WINDOW_S:
-            window = self._windows[principal_id] = Window(now)
-            self._windows.move_to_end(principal_id)
+            window = self._windows[principal] = Window(now)
+            self._windows.move_to_end(principal)
             if len(self._windows) > MAX_PRINCIPALS:
                 self._windows.popitem(last=False)
         return window
