@@ -7,16 +7,12 @@ after-clearing.
 
 from __future__ import annotations
 
-import itertools
-import os
-import signal
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import ParamSpec, TypeVar
 
 from tests.factories import TENANT
+from tests.integration.dying import Dying
 from tests.unit.insights.pipeline.desks import Desk
 from tests.unit.runner.pipeline.lakes import Place
 
@@ -26,31 +22,7 @@ from coworkai.common.control import Control, Stage
 from coworkai.common.lake import append, replace_partitions
 from coworkai.insights.pipeline import PipelineConfig
 
-P = ParamSpec("P")
-T = TypeVar("T")
-
 BATCH_WORKERS = 3
-
-
-class Dying:
-    """Kills the process when it has come to a point often enough."""
-
-    def __init__(self, point: str, times: int) -> None:
-        self._point = point
-        self._left = itertools.count(times - 1, -1)
-
-    def at(self, point: str) -> None:
-        if point == self._point and next(self._left) == 0:
-            os.kill(os.getpid(), signal.SIGKILL)
-
-    def around(self, commit: Callable[P, T]) -> Callable[P, T]:
-        def dying(*args: P.args, **kwargs: P.kwargs) -> T:
-            self.at("before-commit")
-            done = commit(*args, **kwargs)
-            self.at("after-commit")
-            return done
-
-        return dying
 
 
 def dying_store(root: str, dying: Dying) -> ArtifactStore:
