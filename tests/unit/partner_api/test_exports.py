@@ -208,6 +208,23 @@ def test_the_files_go_when_they_have_expired_and_the_addresses_before(api: Api, 
     assert lake.store.list("tenants/acme/exports") == []
 
 
+def test_an_address_works_no_longer_than_the_files_are_kept(api: Api, lake: GoldLake) -> None:
+    lake.publish_kpis(day(0))
+    key = api.key()
+    path = f"/v1/exports/{ready(api, key)['export_id']}"
+    api.now += timedelta(hours=23)
+    export = api.get(path, key=key).json()
+    assert export["files"][0]["url_expires_at"] == export["expires_at"]
+    assert api.get(export["files"][0]["url"]).status_code == 200
+    api.now += timedelta(hours=1)
+    # Nobody has come to remove them yet.
+    assert lake.store.list("tenants/acme/exports") != []
+    assert problem(api.get(export["files"][0]["url"])) == (403, "forbidden")
+    after = api.get(path, key=key).json()
+    assert (after["state"], after["files"]) == ("expired", [])
+    assert api.get("/v1/exports", key=key).json()["data"][0]["state"] == "expired"
+
+
 class Died(BaseException):
     """The process is gone: nothing after it runs."""
 
@@ -280,6 +297,33 @@ def test_an_export_of_a_version_that_was_cleaned_up_fails_and_says_why(api: Api,
     assert api.run(exporter(api).make_next())
     export = api.get(f"/v1/exports/{made['export_id']}", key=key).json()
     assert (export["state"], export["error_code"], export["files"]) == ("failed", "version_expired", [])
+
+
+def test_nothing_stays_of_an_export_that_failed_half_way(api: Api, lake: GoldLake) -> None:
+    for number in range(3):
+        version = lake.publish_kpis(day(number))
+    for number in range(3):
+        lake.publish_kpis(day(number), offset=10)
+    key = api.key()
+    made = create(api, key, as_of_version=version, format="csv").json()
+    first = exporter(api, rows_a_part=6)
+    in_store = first._in_store
+    parts: list[str] = []
+
+    async def cleaned_up(work: Callable[[], Any]) -> Any:
+        if lake.store.list("tenants/acme/exports") and not parts:
+            vacuum(lake.lake.open(GOLD_KPI_DAILY, "acme"), GOLD_KPI_DAILY, retention=timedelta(0))
+            parts.extend(lake.store.list("tenants/acme/exports"))
+        return await in_store(work)
+
+    first._in_store = cleaned_up
+    assert api.run(first.make_next())
+    assert len(parts) == 1
+    api.run(first.remove_expired())
+    assert lake.store.list("tenants/acme/exports") == []
+    export = api.get(f"/v1/exports/{made['export_id']}", key=key).json()
+    assert (export["state"], export["error_code"], export["files"]) == ("failed", "version_expired", [])
+    assert api.services.exports.expired() == []
 
 
 def test_the_application_makes_exports_by_itself(start: Callable[..., Api]) -> None:

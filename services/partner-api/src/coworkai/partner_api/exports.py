@@ -1,11 +1,13 @@
 """Exports: a list's whole range as files, made beside the requests and fetched by signed addresses.
 
     queued ─▶ running ─▶ part ─▶ part ─▶ … ─▶ ready ─▶ expired
-                 ╰ its process died: another claims it, and goes on after the last part that is kept ╯
+                 │                              ╰ or failed: its parts are removed ╯
+                 ╰ its process died: another claims it, and goes on after the last part that is kept
 
 Invariants: an export is of the data version that it was asked for at; a part is kept with the claim that it
 was made under, so two processes never both make one; everybody whose rows are in a part has it in their
-access log before the part is kept, and nothing can be fetched before every part is.
+access log before the part is kept, and nothing can be fetched before every part is; no file outlives its
+export.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from enum import StrEnum
 from functools import partial
@@ -62,6 +64,10 @@ class ExportState(StrEnum):
     READY = "ready"
     FAILED = "failed"
     EXPIRED = "expired"
+
+
+_WITH_FILES = (ExportState.READY, ExportState.FAILED)
+"""Files may be there, until `expires_at`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +131,7 @@ class ExportStore:
         with self._database.write() as connection:
             insert = self._database.insert(table).values(made)
             connection.execute(insert.on_conflict_do_nothing(index_elements=["export_id"]))
-            return _export(connection.execute(select(table).where(table.c.export_id == export_id)).one())
+            return self._seen(connection.execute(select(table).where(table.c.export_id == export_id)).one())
 
     def get(self, tenant_id: str, principal_id: str, export_id: str) -> Export | None:
         """The principal's export of this id."""
@@ -137,7 +143,7 @@ class ExportStore:
                     table.c.principal_id == principal_id,
                 )
             ).one_or_none()
-        return None if row is None else _export(row)
+        return None if row is None else self._seen(row)
 
     def page(
         self, tenant_id: str, principal_id: str, *, before: tuple[datetime, str] | None, limit: int
@@ -158,7 +164,7 @@ class ExportStore:
                 )
             )
         with self._database.read() as connection:
-            return [_export(row) for row in connection.execute(statement)]
+            return [self._seen(row) for row in connection.execute(statement)]
 
     def claim(self) -> Export | None:
         """The oldest export that nobody is making, claimed."""
@@ -212,11 +218,14 @@ class ExportStore:
         return is_ours
 
     def fail(self, export: Export, error_code: str) -> bool:
+        """Give the export up; what there is of it expires at once. Whether the claim still held."""
+        now = self._clock()
         return self._update(
             export,
             state=ExportState.FAILED.value,
             error_code=error_code,
-            finished_at=self._clock(),
+            finished_at=now,
+            expires_at=now,
             claimed_until=None,
             claim_token=None,
         )
@@ -229,20 +238,27 @@ class ExportStore:
         """Exports whose files are to be removed."""
         with self._database.read() as connection:
             rows = connection.execute(
-                select(table).where(
-                    table.c.state == ExportState.READY.value, table.c.expires_at <= self._clock()
-                )
+                select(table).where(table.c.state.in_(_WITH_FILES), table.c.expires_at <= self._clock())
             )
             return [_export(row) for row in rows]
 
     def expire(self, export: Export) -> None:
         """Its files are gone."""
+        gone: dict[str, Any] = {"files": []}
+        if export.state is ExportState.READY:
+            gone["state"] = ExportState.EXPIRED.value
+        else:
+            gone["expires_at"] = None
         with self._database.write() as connection:
-            connection.execute(
-                update(table)
-                .where(table.c.export_id == export.export_id, table.c.state == ExportState.READY.value)
-                .values(state=ExportState.EXPIRED.value, files=[])
-            )
+            connection.execute(update(table).where(table.c.export_id == export.export_id).values(gone))
+
+    def _seen(self, row: Row[Any]) -> Export:
+        """The export as its owner sees it: expired in time, whether its files have been removed or not."""
+        export = _export(row)
+        if export.state is not ExportState.READY or export.expires_at is None:
+            return export
+        is_over = export.expires_at <= self._clock()
+        return replace(export, state=ExportState.EXPIRED, files=[]) if is_over else export
 
     def _update(self, export: Export, **values: Any) -> bool:
         with self._database.write() as connection:
@@ -385,8 +401,12 @@ class Exporter:
     async def remove_expired(self) -> None:
         """Remove the files of exports that have expired. Raises StorageUnavailable."""
         for export in await self._in_store(self._exports.expired):
-            await self._gold.in_thread(partial(self._store.delete, export.paths))
+            await self._gold.in_thread(partial(self._remove, export.folder))
             await self._in_store(partial(self._exports.expire, export))
+
+    def _remove(self, folder: str) -> None:
+        # What a process wrote that died before it kept it, too.
+        self._store.delete(self._store.list(folder))
 
 
 def _changed(connection: Connection, export: Export, values: Mapping[str, Any]) -> bool:

@@ -15,6 +15,7 @@ import hmac
 import os
 import stat
 from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote
@@ -66,11 +67,16 @@ class SignedUrls:
         self._ttl_s = ttl_s
         self._clock = clock
 
-    async def of(self, paths: Sequence[str]) -> list[Address]:
-        """Addresses of the files, in order; `paths` are below the store's root. Raises StorageUnavailable."""
-        expires = int(self._clock().timestamp()) + self._ttl_s
+    async def of(self, paths: Sequence[str], *, until: datetime | None = None) -> list[Address]:
+        """Addresses of the files, in order; `paths` are below the store's root.
+
+        They work no longer than `until`, which lies ahead. Raises StorageUnavailable.
+        """
+        now = int(self._clock().timestamp())
+        ttl_s = self._ttl_s if until is None else min(self._ttl_s, max(int(until.timestamp()) - now, 1))
+        expires = now + ttl_s
         if self._store.folder is None:
-            urls: Sequence[str] = await self._store.sign_all(paths, self._ttl_s)
+            urls: Sequence[str] = await self._store.sign_all(paths, ttl_s)
         else:
             urls = [self._own(path, str(expires)) for path in paths]
         return [Address(url, expires * 1000) for url in urls]

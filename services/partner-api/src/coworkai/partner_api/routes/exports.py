@@ -149,7 +149,7 @@ async def create_export(
     "/exports",
     operation_id="list_exports",
     summary="List exports",
-    response_model=page_model("ExportList", ExportJob),
+    response_model=page_model("ExportList", ExportJob, "exports, newest first"),
 )
 async def list_exports(
     request: Request,
@@ -211,7 +211,7 @@ async def get_export(
 async def _answer(services: Services, export: Export, status: int = 200) -> Response:
     signed = None
     if export.state is ExportState.READY:
-        signed = await services.signed_urls.of(export.paths)
+        signed = await services.signed_urls.of(export.paths, until=export.expires_at)
     answer = services.reads.json(_shown(export, signed))
     answer.status_code = status
     answer.headers["location"] = f"/v1/exports/{export.export_id}"
