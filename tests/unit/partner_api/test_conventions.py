@@ -186,6 +186,8 @@ def test_a_body_that_is_no_json_is_a_problem(api: Api) -> None:
         answer = api.post("/v1/worker-tokens", key=key, content=body, headers=headers)
         assert answer.status_code in {400, 422}, body[:10]
         assert answer.json()["code"] in {"bad_request", "invalid_body"}
+    told = api.post("/v1/worker-tokens", key=key, content=b"{", headers=headers).json()
+    assert told["errors"] == [{"field": "body", "message": "JSON decode error"}]
 
 
 def test_an_operation_that_is_going_away_says_so_in_every_answer(example: Api) -> None:

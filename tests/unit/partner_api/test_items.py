@@ -277,6 +277,40 @@ def test_workers_are_listed_by_token_with_the_dates_that_there_are(api: Api, lak
     assert problem(forged) == (422, "invalid_cursor")
 
 
+def test_all_workers_come_as_a_table_of_the_columns_that_are_asked_for(start: Any) -> None:
+    api: Api = start(max_bulk_rows=2)
+    lake = GoldLake(api.settings.data_dir / "lake")
+    lake.publish_kpis(day(0), ["cleo", "ana"])
+    key = api.key()
+    answer = api.get("/v1/workers", key=key, params={"format": "csv", "fields": "days,worker_id"})
+    assert answer.text == "days,worker_id\r\n1,ana\r\n1,cleo\r\n"
+    assert answer.headers["content-disposition"] == 'attachment; filename="workers.csv"'
+    assert [one.operation for one in lake.reads_of(api, "ana")] == ["list_workers"]
+    for query in ({"format": "csv", "limit": 1}, {"format": "markdown"}):
+        assert problem(api.get("/v1/workers", key=key, params=query)) == (422, "invalid_parameter")
+    lake.publish_kpis(day(1), ["ben"])
+    lake.forget_snapshots(api)
+    assert problem(api.get("/v1/workers", key=key, params={"format": "csv"})) == (413, "too_many_rows")
+
+
+def test_lists_of_what_is_no_table_show_the_fields_that_are_asked_for(api: Api, lake: GoldLake) -> None:
+    lake.publish_kpis(day(0))
+    publish_briefs(lake)
+    key = api.key()
+
+    def first(path: str, fields: str) -> httpx.Response:
+        return api.get(path, key=key, params={"fields": fields})
+
+    for path, fields, shown in (
+        ("/v1/workers", "days,worker_id", {"days": 1, "worker_id": "ana"}),
+        ("/v1/tables", "table", {"table": "gold/workblocks"}),
+        ("/v1/briefs/ana-26-2/statements", "position,section", {"position": 1, "section": "headline"}),
+    ):
+        answer = first(path, fields).json()["data"][0]
+        assert (answer, list(answer)) == (shown, fields.split(","))
+        assert problem(first(path, "tenant_id")) == (422, "unknown_field")
+
+
 def test_tables_tell_versions_sizes_and_freshness(api: Api, lake: GoldLake) -> None:
     version = lake.publish_kpis(day(0))
     lake.publish_kpis(day(2))

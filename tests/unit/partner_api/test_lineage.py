@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 from urllib.parse import quote
 
@@ -23,6 +24,9 @@ from coworkai.partner_api.lineage import FactLineage
 from coworkai.partner_api.principal import Scope
 from coworkai.runner.app import create_app
 from coworkai.runner.settings import RunnerSettings
+
+
+MONDAY = DAY - timedelta(days=DAY.weekday())
 
 
 @pytest.fixture(scope="module")
@@ -107,6 +111,15 @@ def test_a_lineage_of_a_persons_fact_is_in_their_access_log(api: Api, place: Pla
     assert GoldLake.reads_of(api, "bo") == []
 
 
+def test_a_lineage_of_a_rollup_of_few_is_in_the_access_log_of_those_in_it(api: Api, place: Place) -> None:
+    for group in ("worker:ana:week", "tenant:acme:day"):
+        answer = trace(api, f"group:{group}:{DAY if 'day' in group else MONDAY}:active_s")
+        assert answer.json()["facts"], answer.text
+    assert [one.operation for one in GoldLake.reads_of(api, "ana")] == ["get_lineage"] * 2
+    (of_tenant,) = GoldLake.reads_of(api, "bo")
+    assert (of_tenant.start_date, of_tenant.end_date) == (DAY, DAY)
+
+
 def test_an_insight_leads_to_its_claims_and_a_run_to_what_it_read(api: Api, place: Place) -> None:
     insight = {
         "date": DAY,
@@ -143,9 +156,22 @@ def test_without_a_runner_that_answers_facts_wait(api: Api, place: Place) -> Non
     def refuses(request: httpx.Request) -> httpx.Response:
         raise httpx.ConnectError("refused", request=request)
 
-    client = httpx.AsyncClient(transport=httpx.MockTransport(refuses))
-    api.services.fact_lineage = FactLineage("http://runner", Calls(bytes(32)), client)
-    assert problem(trace(api, f"kpi:ana:{DAY}:active_s")) == (503, "storage_unavailable")
+    def is_slow(request: httpx.Request) -> httpx.Response:
+        raise httpx.ReadTimeout("slow", request=request)
+
+    for runner in (refuses, is_slow, lambda _request: httpx.Response(500)):
+        client = httpx.AsyncClient(transport=httpx.MockTransport(runner))
+        api.services.fact_lineage = FactLineage("http://runner", Calls(bytes(32)), client)
+        answer = trace(api, f"kpi:ana:{DAY}:active_s")
+        assert problem(answer) == (503, "unavailable")
+        assert answer.headers["retry-after"] == "1"
+        assert "runner" not in answer.text
+
+
+def test_an_installation_without_a_runner_traces_no_facts(api: Api) -> None:
+    answer = trace(api, f"kpi:ana:{DAY}:active_s")
+    assert problem(answer) == (404, "not_found")
+    assert answer.json()["detail"] == "facts are not traced by this installation"
 
 
 def test_the_runner_answers_nobody_who_does_not_sign(api: Api, place: Place) -> None:

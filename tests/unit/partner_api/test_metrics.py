@@ -16,6 +16,8 @@ from tests.unit.partner_api.gold_lake import GoldLake, day, kpi, rows
 from coworkai.common.control import Stage
 from coworkai.common.measures import CATALOGUE
 from coworkai.common.tables import GOLD_KPI_DAILY, GOLD_KPI_LATTICE, SILVER_ORG_MEMBERS
+from coworkai.partner_api.formats import TABULAR
+from coworkai.partner_api.openapi.document import document
 from coworkai.partner_api.principal import Reach, Scope
 
 RED, BLUE = ("ana", "ben", "cleo", "dan", "eve"), ("fay", "gus")
@@ -110,6 +112,14 @@ def test_the_catalogue_is_listed_whole_and_not_sent_twice(api: Api) -> None:
         assert (ratio["name"], ratio["numerator"], ratio["unit"]) == ("focus_ratio", "focus_s", "share")
         again = api.get("/v1/metrics", key=key, headers={"if-none-match": answer.headers["etag"]})
         assert again.status_code == 304
+
+
+def test_a_query_has_the_formats_of_a_list_and_no_other(api: Api, lake: GoldLake) -> None:
+    answer = api.post("/v1/metrics/query?format=markdown", key=api.key(Scope.METRICS), json=QUERY)
+    assert refusal(answer) == (422, "invalid_parameter")
+    operation = document(api.app.api)["paths"]["/v1/metrics/query"]["post"]
+    (form,) = [one for one in operation["parameters"] if one.get("name") == "format"]
+    assert form["schema"]["enum"] == [one.value for one in TABULAR]
 
 
 # ------------------------------------------------------------------------------------------- aggregate

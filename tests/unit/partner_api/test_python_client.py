@@ -61,6 +61,20 @@ class Scripted(httpx.BaseTransport):
         return answer
 
 
+def test_an_operation_that_is_going_away_warns_whoever_calls_it() -> None:
+    headers = {
+        "deprecation": "@1793000000",
+        "sunset": "Sun, 07 Feb 2027 12:00:00 GMT",
+        "link": '<https://docs.example/old>; rel="deprecation"',
+    }
+    page = {"data": [], "has_more": False, "next_cursor": None}
+    wire = Scripted(httpx.Response(200, headers=headers, json=page), httpx.Response(200, json=page))
+    client = Client(BASE, "cwk", transport=wire, retries=NOT_WAITING)
+    with pytest.warns(DeprecationWarning, match=r"GET /v1/runs is deprecated .* 07 Feb 2027 .*docs\.example"):
+        list(client.list_runs())
+    list(client.list_runs())
+
+
 @pytest.fixture
 def gold(tmp_path: Path) -> GoldLake:
     gold = GoldLake(tmp_path / "lake")

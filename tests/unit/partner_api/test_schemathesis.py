@@ -25,7 +25,6 @@ from tests.unit.partner_api.whole_lake import HOOKS, Whole, publish_whole
 
 from coworkai.partner_api.app import create_app
 from coworkai.partner_api.pages import MAX_RANGE_DAYS
-from coworkai.partner_api.resources import RESOURCES
 from coworkai.partner_api.settings import PartnerApiSettings
 
 SEED = 20_261_109
@@ -157,11 +156,11 @@ class Related:
         # Nothing but the API makes these.
         query.pop("cursor", None)
         query.pop("pageToken", None)
-        resource = RESOURCES.get(case.operation.path.removeprefix("/v1/"))
-        if resource is not None and "fields" in query:
-            # Without some columns a row lacks what its schema says is in it.
-            query["fields"] = ",".join(resource.columns)
-        if query.get("format", "json") != "json" and resource is not None:
+        for parameter in case.operation.definition.raw.get("parameters", ()):
+            if parameter.get("name") == "fields" and "fields" in query:
+                # Without some columns a row lacks what its schema says is in it.
+                query["fields"] = ",".join(parameter["schema"]["items"]["enum"])
+        if query.get("format", "json") != "json":
             query.pop("limit", None)
         if case.operation.path == "/v1/access-log":
             query.setdefault("worker_id", self._whole.worker)

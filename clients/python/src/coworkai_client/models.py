@@ -475,17 +475,6 @@ class FocusBlock(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """run that wrote the row; `ops/runs` has its inputs"""
 
 
-class Format(OpenEnum):
-    """Values of `format=`. JSON comes in pages; the others have the whole range in one answer."""
-
-    JSON = "json"
-    NDJSON = "ndjson"
-    CSV = "csv"
-    ARROW = "arrow"
-    PARQUET = "parquet"
-    MARKDOWN = "markdown"
-
-
 class HealthAnomaly(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Measures of a worker's telemetry that lie far from the same worker's own 28 days before."""
 

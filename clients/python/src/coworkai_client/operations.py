@@ -77,7 +77,7 @@ class Operations:
 
     def list_workers(
         self, *, limit: int | None = None, cursor: str | None = None, as_of_version: int | None = None
-    ) -> Pages[models.Worker]:
+    ) -> TablePages[models.Worker]:
         """List workers.
 
         Workers with published data, in order of their ids.
@@ -88,7 +88,7 @@ class Operations:
         cursor: `next_cursor` of the page before
         as_of_version: read what was published at this `X-Data-Version`
         """
-        return Pages(
+        return TablePages(
             self.transport,
             "/v1/workers",
             models.Worker,

@@ -13,6 +13,7 @@ import random
 import threading
 import time
 import uuid
+import warnings
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -176,6 +177,7 @@ class Transport:
         response = self._attempts(request)
         if response.status_code == httpx.codes.NOT_MODIFIED and kept is not None:
             return kept.response
+        _warn(request, response)
         if not response.is_success:
             raise ApiError(response)
         self._keep(request, response)
@@ -236,6 +238,15 @@ class Transport:
             self._kept.move_to_end(_key(request))
             while len(self._kept) > self.kept_answers:
                 self._kept.popitem(last=False)
+
+
+def _warn(request: httpx.Request, response: httpx.Response) -> None:
+    """Say that the operation is going away, where its answer does (RFC 9745, RFC 8594)."""
+    if "deprecation" in response.headers:
+        sunset = response.headers.get("sunset", "a day that is not told")
+        where = response.headers.get("link", "")
+        told = f"{request.method} {request.url.path} is deprecated and stops to work on {sunset} {where}"
+        warnings.warn(told.rstrip(), DeprecationWarning, stacklevel=4)
 
 
 def segment(value: str | dt.date) -> str:

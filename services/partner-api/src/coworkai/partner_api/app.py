@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from typing import Any
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -130,7 +131,7 @@ def _add_problems(api: FastAPI) -> None:
     async def invalid(request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)
         found = [
-            FieldError(".".join(str(part)[:64] for part in each["loc"]), each["msg"])
+            FieldError(".".join(str(part)[:64] for part in _place(each)), each["msg"])
             for each in error.errors()[:MAX_FIELD_ERRORS]
         ]
         in_body = any(each["loc"][0] == "body" for each in error.errors())
@@ -145,6 +146,12 @@ def _add_problems(api: FastAPI) -> None:
     api.add_exception_handler(HTTPException, of_framework)
     api.add_exception_handler(RequestValidationError, invalid)
     api.add_exception_handler(Exception, unexpected)
+
+
+def _place(error: Mapping[str, Any]) -> Sequence[object]:
+    """Where in the request it is: names and positions. What is no JSON has no places."""
+    place: Sequence[object] = error["loc"]
+    return place[:1] if error["type"] == "json_invalid" else place
 
 
 def _methods(request: Request) -> list[str]:

@@ -12,7 +12,7 @@ import httpx
 import msgspec
 
 from coworkai.common.calls import Calls
-from coworkai.common.errors import StorageUnavailable
+from coworkai.common.errors import Transient
 from coworkai.partner_api.problems import Code, Refused
 
 PATH = "/lineage"
@@ -33,20 +33,21 @@ class FactLineage:
         """The fact's lineage: fact_id, source, row, formula, recount, facts, runs, pieces,
         keystroke_minutes, silver, events.
 
-        Raises Refused (NOT_FOUND), StorageUnavailable; that also when a version that was read is gone.
+        Raises Refused (NOT_FOUND), and Transient when the runner does not answer, or cannot read what the
+        fact was computed from.
         """
         if self._url is None:
-            raise Refused(Code.NOT_FOUND, "facts are not traced here", remedy="set COWORKAI_RUNNER_URL")
+            raise Refused(Code.NOT_FOUND, "facts are not traced by this installation")
         body = msgspec.json.encode({"tenant_id": tenant_id, "fact_id": fact_id})
         headers = {"authorization": self._calls.sign(PATH, body), "content-type": "application/json"}
         try:
             answer = await self._client.post(f"{self._url}{PATH}", content=body, headers=headers)
         except httpx.HTTPError as error:
-            raise StorageUnavailable(f"the runner does not answer ({type(error).__name__})") from None
+            raise Transient(f"the runner does not answer ({type(error).__name__})") from None
         if answer.status_code == 404:
             raise Refused(Code.NOT_FOUND, "not found")
         if answer.status_code != 200:
-            raise StorageUnavailable(f"the runner answered {answer.status_code}")
+            raise Transient(f"the runner answered {answer.status_code}")
         traced: dict[str, Any] = msgspec.json.decode(answer.content)
         return {
             **traced,

@@ -15,7 +15,7 @@ import binascii
 import hashlib
 import hmac
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import NamedTuple, TypeVar
@@ -82,7 +82,11 @@ class _Refusals:
         self.errors: dict[Code, list[FieldError]] = {}
 
     def add(self, code: Code, name: str, message: str) -> None:
-        self.errors.setdefault(code, []).append(FieldError(f"query.{name[:64]}", message))
+        self.extend(code, [FieldError(f"query.{name[:64]}", message)])
+
+    def extend(self, code: Code, errors: Sequence[FieldError]) -> None:
+        if errors:
+            self.errors.setdefault(code, []).extend(errors)
 
     def check(self) -> None:
         """Raises Refused by the first code there is something under."""
@@ -152,19 +156,16 @@ def parse(resource: Resource, given: Mapping[str, Sequence[str]], accept: str | 
     )
     workers = _texts("worker_id", given["worker_id"], None, wrong) if "worker_id" in given else None
     fields = one("fields", lambda text: tuple(dict.fromkeys(text.split(","))))
-    for name in sorted(set(fields or ()) - resource.columns.keys()):
-        wrong.add(Code.UNKNOWN_FIELD, "fields", f"{name[:64]!r}: fields are {', '.join(resource.columns)}")
+    wrong.extend(Code.UNKNOWN_FIELD, _unknown(fields or (), resource.columns))
     form = Format.JSON
     try:
         form = chosen(one("format", str), accept, TABULAR)
     except Refused as refused:
         if refused.kind is not Code.INVALID_PARAMETER:
             raise
-        wrong.errors.setdefault(refused.kind, []).extend(refused.errors)
+        wrong.extend(refused.kind, refused.errors)
     limit, cursor = one("limit", _limit), one("cursor", str)
-    for name in ("limit", "cursor") if form is not Format.JSON else ():
-        if name in given:
-            wrong.add(Code.INVALID_PARAMETER, name, f"{form.value} has the whole range in one answer")
+    wrong.extend(Code.INVALID_PARAMETER, _pages_of(form, given))
     as_of, since = one("as_of_version", _number), one("since_version", _number)
     all_versions = one("all_versions", _flag) or False
     wrong.check()
@@ -186,6 +187,34 @@ def parse(resource: Resource, given: Mapping[str, Sequence[str]], accept: str | 
         identity=identity,
         digest=digest,
     )
+
+
+def chosen_fields(text: str, known: Collection[str]) -> tuple[str, ...]:
+    """The columns that `fields=` names, in its order. Raises Refused (UNKNOWN_FIELD)."""
+    fields = tuple(dict.fromkeys(text.split(",")))
+    if unknown := _unknown(fields, known):
+        raise Refused(Code.UNKNOWN_FIELD, "the query is not valid", errors=unknown)
+    return fields
+
+
+def check_pages(form: Format, given: Collection[str]) -> None:
+    """Raises Refused (INVALID_PARAMETER) for parameters of pages with a form that has none."""
+    if wrong := _pages_of(form, given):
+        raise Refused(Code.INVALID_PARAMETER, "the query is not valid", errors=wrong)
+
+
+def _unknown(fields: Collection[str], known: Collection[str]) -> list[FieldError]:
+    return [
+        FieldError("query.fields", f"{name[:64]!r}: fields are {', '.join(known)}")
+        for name in sorted(set(fields) - set(known))
+    ]
+
+
+def _pages_of(form: Format, given: Collection[str]) -> list[FieldError]:
+    if form is Format.JSON:
+        return []
+    message = f"{form.value} has the whole range in one answer"
+    return [FieldError(f"query.{name}", message) for name in ("limit", "cursor") if name in given]
 
 
 def span_of(query: Query, first: date, last: date) -> Span:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from types import MappingProxyType
 from typing import Annotated, Any
@@ -103,20 +103,10 @@ def row_of(resource: Resource) -> type[BaseModel]:
 
 def list_model(resource: Resource) -> type[BaseModel]:
     """The schema of a page of the resource."""
-    return page_model(f"{resource.item}List", row_of(resource))
-
-
-def page_model(name: str, row: type[BaseModel]) -> type[BaseModel]:
-    """The schema of a page of such rows."""
     return create_model(
-        name,
+        f"{resource.item}List",
         __doc__="A page.",
-        data=(list[row], Field(description="rows, in order of date, worker and key")),  # type: ignore[valid-type]
-        has_more=(bool, Field(description="whether there are rows after these")),
-        next_cursor=(
-            str | None,
-            Field(description="`cursor` of the next page; null on the last", examples=["kwXOAAtBwGQ"]),
-        ),
+        **_page(row_of(resource), "rows, in order of date, worker and key"),
         changed_dates=(
             list[dt.date],
             Field(
@@ -126,6 +116,22 @@ def page_model(name: str, row: type[BaseModel]) -> type[BaseModel]:
             ),
         ),
     )
+
+
+def page_model(name: str, row: type[BaseModel], order: str) -> type[BaseModel]:
+    """The schema of a page of such rows, of what has no dates; `order` says which come first."""
+    return create_model(name, __doc__="A page.", **_page(row, order))
+
+
+def _page(row: type[BaseModel], order: str) -> dict[str, Any]:
+    return {
+        "data": (list[row], Field(description=order)),  # type: ignore[valid-type]
+        "has_more": (bool, Field(description="whether there are rows after these")),
+        "next_cursor": (
+            str | None,
+            Field(description="`cursor` of the next page; null on the last", examples=["kwXOAAtBwGQ"]),
+        ),
+    }
 
 
 def tabular(model: type[BaseModel]) -> dict[str, Any]:
@@ -165,16 +171,7 @@ def list_parameters(resource: Resource) -> list[dict[str, object]]:
             {"type": "string", "format": "date"},
             "2026-10-31",
         ),
-        {
-            **parameter(
-                "fields",
-                "columns that are shown, separated by commas; all by default",
-                {"type": "array", "items": {"type": "string", "enum": list(resource.columns)}},
-                list(resource.columns)[:2],
-            ),
-            "style": "form",
-            "explode": False,
-        },
+        fields_parameter(list(resource.columns)),
         parameter(
             "limit",
             "rows of a page",
@@ -183,14 +180,26 @@ def list_parameters(resource: Resource) -> list[dict[str, object]]:
         ),
         parameter("cursor", "`next_cursor` of the page before, with the same query", {"type": "string"}),
         *version_parameters(),
-        parameter(
-            "format",
-            "instead of `Accept`; all but json have the whole range in one answer, without pages",
-            {"type": "string", "enum": [form.value for form in TABULAR], "default": "json"},
-            "json",
-        ),
+        parameter("format", TABULAR_FORMAT, {**TABULAR_FORMATS, "default": "json"}, "json"),
     ]
     return found
+
+
+TABULAR_FORMAT = "instead of `Accept`; what JSON has in pages, the others have in one answer"
+TABULAR_FORMATS: Mapping[str, Any] = MappingProxyType(
+    {"type": "string", "enum": [form.value for form in TABULAR]}
+)
+
+
+def fields_parameter(columns: Sequence[str]) -> dict[str, object]:
+    """`fields`, of rows with these columns."""
+    described = parameter(
+        "fields",
+        "columns of the rows that are shown, separated by commas, and no others; all by default",
+        {"type": "array", "items": {"type": "string", "enum": list(columns)}},
+        list(columns[:2]),
+    )
+    return {**described, "style": "form", "explode": False}
 
 
 def version_parameters() -> list[dict[str, object]]:

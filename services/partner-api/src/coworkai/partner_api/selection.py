@@ -173,14 +173,14 @@ class Rows:
         if not days:
             return _none(selection)
         if selection.worker_ids is None and not selection.query.filters and resource.derived is None:
-            _check_height(sum(partitions[day].rows for day in days), max_rows)
+            check_height(sum(partitions[day].rows for day in days), max_rows)
         if resource.derived is not None or days[0] in _recent(partitions):
             loaded = self._hot.load(snapshot, resource, days).values()
             frames = [_filtered(one.of(selection.worker_ids), selection) for one in loaded]
-            _check_height(sum(frame.height for frame in frames), max_rows)
+            check_height(sum(frame.height for frame in frames), max_rows)
             return pl.concat(frames)
         found = snapshot.collect(resource.table, _scan(selection, days).head(max_rows + 1))
-        _check_height(found.height, max_rows)
+        check_height(found.height, max_rows)
         return found.sort(resource.order).drop(WORKER)
 
     def _frames(
@@ -246,7 +246,8 @@ def _none(selection: Selection) -> pl.DataFrame:
     return pl.DataFrame(schema={name: column.dtype for name, column in columns.items()})
 
 
-def _check_height(height: int, max_rows: int) -> None:
+def check_height(height: int, max_rows: int) -> None:
+    """Raises Refused (TOO_MANY_ROWS) for more rows than one answer may have."""
     if height > max_rows:
         raise Refused(
             Code.TOO_MANY_ROWS,

@@ -178,12 +178,9 @@ def document(api: FastAPI) -> Json:
             "version": VERSION,
             "summary": "Workblocks, measures, insights and briefs, over REST, Delta Sharing and webhooks.",
             "description": _text("introduction.md"),
-            "contact": {
-                "name": "CoworkAI partners",
-                "url": "https://coworkai.example",
-                "email": "partners@coworkai.example",
-            },
-            "license": {"name": "Proprietary", "url": "https://coworkai.example/terms"},
+            # Who runs an installation is not known here; it is who made the reader's key.
+            "contact": {"name": "Whoever gave you your credentials"},
+            "license": {"name": "Proprietary", "identifier": "LicenseRef-Proprietary"},
         },
         "servers": [{"url": "/", "description": "where this document came from"}],
         "tags": [

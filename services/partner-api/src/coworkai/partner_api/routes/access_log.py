@@ -41,7 +41,7 @@ class AccessLogEntry(BaseModel):
     "/access-log",
     operation_id="list_access_log",
     summary="List who read a worker's rows",
-    response_model=page_model("AccessLog", AccessLogEntry),
+    response_model=page_model("AccessLog", AccessLogEntry, "reads, newest first"),
 )
 async def list_access_log(
     request: Request,

@@ -16,7 +16,14 @@ from coworkai.partner_api.formats import DOCUMENT, Format
 from coworkai.partner_api.guard import Caller, guarded
 from coworkai.partner_api.reads import Found, Opened
 from coworkai.partner_api.resources import BRIEFS
-from coworkai.partner_api.routes.parameters import AsOf, DocumentFormat, document
+from coworkai.partner_api.routes.parameters import (
+    AsOf,
+    DocumentFormat,
+    Fields,
+    document,
+    shown,
+    with_fields,
+)
 from coworkai.partner_api.schemas import page_model, row_of
 from coworkai.partner_api.services import services_of
 
@@ -113,13 +120,15 @@ async def get_brief(
     "/briefs/{brief_id}/statements",
     operation_id="list_brief_statements",
     summary="List a brief's statements with their evidence",
-    response_model=page_model("StatementList", Statement),
+    response_model=page_model("StatementList", Statement, "statements, in reading order"),
+    openapi_extra=with_fields(Statement),
 )
 async def list_brief_statements(
     brief_id: Annotated[str, Path(examples=["b1f6c2d07a9e4c55"])],
     request: Request,
     caller: Annotated[Caller, guarded(BRIEFS.access)],
     as_of: AsOf = None,
+    fields: Fields = None,
 ) -> Response:
     """Every statement in reading order, whole: a brief has no second page."""
     reads = services_of(request).reads
@@ -129,7 +138,7 @@ async def list_brief_statements(
     found = await _by_id(request, opened, brief_id)
     brief = msgspec.json.decode(found.row["brief_json"])
     evidence = {one["fact_id"]: one for one in brief["evidence"]}
-    data = [
+    statements = [
         {
             "position": position,
             "section": section,
@@ -142,6 +151,7 @@ async def list_brief_statements(
         }
         for position, (section, stated) in enumerate(_statements(brief), 1)
     ]
+    data = shown(statements, fields, Statement)
     await opened.record("list_brief_statements", found)
     return opened.answer({"data": data, "has_more": False, "next_cursor": None})
 

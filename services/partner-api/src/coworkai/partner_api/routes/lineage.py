@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 import polars as pl
@@ -15,6 +16,7 @@ from coworkai.common.tables import GOLD_BRIEFS, GOLD_INSIGHTS, GOLD_TOKEN_CONTEX
 from coworkai.partner_api.gold import Snapshot
 from coworkai.partner_api.guard import Access, Caller, guarded
 from coworkai.partner_api.lineage import without_content
+from coworkai.partner_api.metrics import SMALLEST_GROUP
 from coworkai.partner_api.principal import Scope
 from coworkai.partner_api.problems import Code, Refused
 from coworkai.partner_api.reads import Found, Opened
@@ -102,13 +104,16 @@ async def get_lineage(
     if name is not None:
         _check_subject(caller, name)
     traced = await services.fact_lineage.of(caller.tenant_id, identifier)
-    worker_id = traced["row"].get("user_id")
-    if name is None or name.kind is not FactKind.GROUP:
-        caller.may_read(worker_id)
-    if worker_id is not None:
-        on = dt.date.fromisoformat(traced["row"]["date"])
-        await caller.record("get_lineage", [worker_id], on, on, 1)
-    traced["row"] = _public(traced["row"])
+    row = traced["row"]
+    if name is not None and name.kind is FactKind.GROUP:
+        shown = _shown_of_group(row, [fact_name(one) for one in traced["facts"]])
+    else:
+        caller.may_read(row["user_id"])
+        shown = {row["user_id"]: {dt.date.fromisoformat(row["date"])}}
+    if shown:
+        dates = set().union(*shown.values())
+        await caller.record("get_lineage", shown.keys(), min(dates), max(dates), 1)
+    traced["row"] = _public(row)
     return services.reads.json({"id": traced.pop("fact_id"), "kind": "fact", **traced})
 
 
@@ -123,6 +128,15 @@ def _check_subject(caller: Caller, name: FactName) -> None:
         caller.may_read(name.subject if name.rest[0] == "worker" else None)
     elif name.kind not in {FactKind.BLOCK, FactKind.SLICE}:
         caller.may_read(name.subject)
+
+
+def _shown_of_group(row: dict[str, Any], facts: Sequence[FactName]) -> dict[str, set[dt.date]]:
+    """Workers whom a group's value tells of, and their days: everybody in it, where they are few."""
+    found: dict[str, set[dt.date]] = {}
+    if row["level"] == "worker" or (row["contributors"] or 0) < SMALLEST_GROUP:
+        for fact in facts:
+            found.setdefault(fact.subject, set()).add(fact.on or dt.date.fromisoformat(row["date"]))
+    return found
 
 
 async def _row(

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import msgspec
 import polars as pl
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Request
 from pydantic import BaseModel, Field
 from starlette.responses import Response
 
@@ -29,6 +29,7 @@ from coworkai.partner_api.metrics import (
 from coworkai.partner_api.openapi.answers import header_refs
 from coworkai.partner_api.principal import Reach, Scope
 from coworkai.partner_api.problems import Code, Refused
+from coworkai.partner_api.routes.parameters import TabularFormat
 from coworkai.partner_api.schemas import tabular
 from coworkai.partner_api.services import services_of
 
@@ -117,7 +118,7 @@ async def query_metrics(
     query: MetricsQuery,
     request: Request,
     caller: Annotated[Caller, guarded(ACCESS)],
-    form: Annotated[Format | None, Query(alias="format", description="instead of `Accept`")] = None,
+    form: TabularFormat = None,
 ) -> Response:
     """Measures by group and period.
 

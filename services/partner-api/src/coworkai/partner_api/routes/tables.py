@@ -17,7 +17,7 @@ from coworkai.partner_api.guard import Access, Caller, guarded
 from coworkai.partner_api.principal import Scope
 from coworkai.partner_api.problems import Code, Refused
 from coworkai.partner_api.resources import RUNS
-from coworkai.partner_api.routes.parameters import AsOf
+from coworkai.partner_api.routes.parameters import AsOf, Fields, shown, with_fields
 from coworkai.partner_api.schemas import page_model, row_of
 from coworkai.partner_api.services import services_of
 
@@ -55,18 +55,23 @@ class PublishedTable(BaseModel):
     "/tables",
     operation_id="list_tables",
     summary="List published tables",
-    response_model=page_model("TableList", PublishedTable),
+    response_model=page_model("TableList", PublishedTable, "tables, from Silver to Gold"),
+    openapi_extra=with_fields(PublishedTable),
 )
 async def list_tables(
-    request: Request, caller: Annotated[Caller, guarded(_ACCESS)], as_of: AsOf = None
+    request: Request,
+    caller: Annotated[Caller, guarded(_ACCESS)],
+    as_of: AsOf = None,
+    fields: Fields = None,
 ) -> Response:
     """Every published table of Silver and Gold, and the runs that made them."""
     reads = services_of(request).reads
     opened = await reads.open(request, caller, tuple(TABLES.values()), as_of=as_of)
     if opened.is_current:
         return opened.not_modified()
-    shown = [table for table in TABLES.values() if table.id in opened.snapshot.versions]
-    data = await reads.in_thread(lambda: [_described(opened.snapshot, table) for table in shown])
+    published = [table for table in TABLES.values() if table.id in opened.snapshot.versions]
+    described = await reads.in_thread(lambda: [_described(opened.snapshot, table) for table in published])
+    data = shown(described, fields, PublishedTable)
     return opened.answer({"data": data, "has_more": False, "next_cursor": None})
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Sequence
 from typing import Annotated
 
 import polars as pl
@@ -11,14 +12,17 @@ from pydantic import BaseModel, Field
 from starlette.responses import Response
 
 from coworkai.common.tables import GOLD_ACCOUNTING, GOLD_KPI_DAILY
+from coworkai.partner_api.formats import TABULAR, Format, encode
 from coworkai.partner_api.gold import Snapshot
 from coworkai.partner_api.guard import Access, Caller, guarded
-from coworkai.partner_api.pages import DEFAULT_LIMIT, MAX_LIMIT
+from coworkai.partner_api.pages import DEFAULT_LIMIT, MAX_LIMIT, check_pages, chosen_fields
 from coworkai.partner_api.principal import Scope
 from coworkai.partner_api.problems import Code, Refused
-from coworkai.partner_api.routes.parameters import AsOf
-from coworkai.partner_api.schemas import page_model
-from coworkai.partner_api.services import services_of
+from coworkai.partner_api.reads import Opened
+from coworkai.partner_api.routes.parameters import AsOf, Fields, TabularFormat, with_fields
+from coworkai.partner_api.schemas import page_model, tabular
+from coworkai.partner_api.selection import check_height
+from coworkai.partner_api.services import Services, services_of
 
 router = APIRouter(prefix="/v1", tags=["workers"])
 
@@ -38,7 +42,8 @@ class Worker(BaseModel):
     "/workers",
     operation_id="list_workers",
     summary="List workers",
-    response_model=page_model("WorkerList", Worker),
+    responses={200: tabular(page_model("WorkerList", Worker, "workers, in order of their ids"))},
+    openapi_extra=with_fields(Worker),
 )
 async def list_workers(
     request: Request,
@@ -49,14 +54,18 @@ async def list_workers(
         str | None, Query(max_length=1_024, description="`next_cursor` of the page before")
     ] = None,
     as_of: AsOf = None,
+    fields: Fields = None,
+    form: TabularFormat = None,
 ) -> Response:
     """Workers with published data, in order of their ids."""
     services = services_of(request)
     after = ""
-    bound = [caller.tenant_id, repr(caller.limited_to(None)), "workers", repr(as_of)]
+    bound = [caller.tenant_id, repr(caller.limited_to(None)), "workers", repr((as_of, fields))]
     if cursor is not None:
         as_of, after = services.cursors.read_after(cursor, bound)
-    opened = await services.reads.open(request, caller, _TABLES, as_of=as_of)
+    opened = await services.reads.open(request, caller, _TABLES, as_of=as_of, form=form, offered=TABULAR)
+    check_pages(opened.form, request.query_params.keys())
+    columns = list(Worker.model_fields if fields is None else chosen_fields(fields, Worker.model_fields))
     if opened.is_current:
         return opened.not_modified()
     workers = await services.reads.in_thread(lambda: _workers(opened.snapshot))
@@ -64,13 +73,27 @@ async def list_workers(
     rest = workers.filter(pl.col("worker_id") > after)
     if theirs is not None:
         rest = rest.filter(pl.col("worker_id").is_in(theirs))
+    if opened.form is not Format.JSON:
+        return await _whole(services, opened, rest, columns)
     page = rest.head(limit)
     await caller.record("list_workers", page["worker_id"].to_list(), None, None, page.height)
     has_more = rest.height > limit
     following = None
     if has_more:
         following = services.cursors.make_after(opened.snapshot.data_version, page["worker_id"][-1], bound)
-    return opened.answer({"data": page.to_dicts(), "has_more": has_more, "next_cursor": following})
+    data = page.select(columns).to_dicts()
+    return opened.answer({"data": data, "has_more": has_more, "next_cursor": following})
+
+
+async def _whole(
+    services: Services, opened: Opened, workers: pl.DataFrame, columns: Sequence[str]
+) -> Response:
+    """All of them in one answer. Raises Refused (TOO_MANY_ROWS)."""
+    check_height(workers.height, services.settings.max_bulk_rows)
+    await opened.caller.record("list_workers", workers["worker_id"].to_list(), None, None, workers.height)
+    body = await services.reads.in_thread(lambda: encode(workers.select(columns), opened.form))
+    opened.headers["content-disposition"] = f'attachment; filename="workers.{opened.form.extension}"'
+    return opened.answer(body)
 
 
 @router.get("/workers/{worker_id}", operation_id="get_worker", summary="Get a worker", response_model=Worker)
