@@ -53,6 +53,31 @@ class PurgeContract:
         with database.read() as connection:
             assert connection.scalars(select(schema.idempotency_keys.c.key)).all() == ["kept"]
 
+    def test_of_credentials_only_what_workers_tokens_stood_on_is_forgotten(
+        self, database: Database, control: Control
+    ) -> None:
+        control.put_tenant("acme")
+        with database.write() as connection:
+            for kind, hours in (("worker", 25), ("worker", 23), ("api_key", 25), ("oauth_client", 25)):
+                connection.execute(
+                    schema.credentials.insert().values(
+                        credential_id=f"{kind}_{hours}",
+                        tenant_id="acme",
+                        kind=kind,
+                        name="n",
+                        secret_hmac=b"h",
+                        reach="individual",
+                        scopes=[],
+                        created_at=NOW - timedelta(days=3),
+                        created_by="t",
+                        expires_at=NOW - timedelta(hours=hours),
+                    )
+                )
+        assert control.purge()["credentials"] == 1
+        with database.read() as connection:
+            kept = set(connection.scalars(select(schema.credentials.c.credential_id)))
+        assert kept == {"worker_23", "api_key_25", "oauth_client_25"}
+
     def test_an_event_goes_with_the_last_of_its_deliveries_and_their_attempts(
         self, database: Database, control: Control
     ) -> None:

@@ -191,6 +191,9 @@ def test_a_key_can_be_limited_to_workers_under_the_names_they_were_sent_with(tmp
     assert (made["kind"], token["expires_in"]) == ("oauth_client", 3600)
     same = run("keys", "worker-token", "acme", token["worker_id"], "--data", tmp_path, "--json")
     assert json.loads(same)["worker_id"] == token["worker_id"]
+    assert "revoked" in run("keys", "revoke", token["id"], "--data", tmp_path)
+    listed = json.loads(run("keys", "list", "acme", "--data", tmp_path, "--json"))
+    assert [each["state"] for each in listed] == ["live", "revoked", "live"]
 
 
 def test_a_key_comes_with_a_delta_sharing_profile_that_only_its_owner_may_read(

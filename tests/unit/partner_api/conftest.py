@@ -85,8 +85,12 @@ class Api:
         return self.services.credentials.create_key(tenant, name, grant, actor="test").secret
 
     def worker_token(self, worker_id: str, *, tenant: str = TENANT) -> str:
-        """A worker's own token."""
-        return self.services.tokens.for_worker(worker_id, tenant, timedelta(hours=1), made_by=None).text
+        """A worker's own token, as the command makes it."""
+        services, lifetime = self.services, timedelta(hours=1)
+        made = services.credentials.create_worker(
+            tenant, worker_id, actor="test", expires_at=self.now + lifetime
+        )
+        return services.tokens.for_worker(worker_id, tenant, lifetime, made_by=made.credential_id).text
 
     def request(self, method: str, path: str, *, key: str | None = None, **arguments: Any) -> httpx.Response:
         """Answer to a request with the key; `arguments` as httpx has them."""

@@ -63,6 +63,11 @@ def workblock(user_id: str, on: date, hour: int, number: int = 0, **fields: obje
     }
 
 
+def employ(api: Api, *worker_ids: str) -> None:
+    """Publish something of the workers, so that there are such."""
+    GoldLake(api.settings.data_dir / "lake").publish_kpis(DAY, worker_ids)
+
+
 @dataclass
 class GoldLake:
     """A lake below a folder, and what publishes to it."""

@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from fastapi import APIRouter, FastAPI
 from fastapi.routing import iter_route_contexts
 from tests.unit.partner_api.conftest import NOW, OTHER_TENANT, TENANT, Api
+from tests.unit.partner_api.gold_lake import employ
 
 from coworkai.common.control.audit_log import AuditLog
 from coworkai.common.errors import StorageUnavailable
@@ -326,6 +327,7 @@ def claims(api: Api, **changed: Any) -> dict[str, Any]:
         "exp": now + 600,
         "jti": "tok_1",
         "scope": "kpis:read",
+        "client_id": "key_000000000000",
     }
     return {name: value for name, value in {**good, **changed}.items() if value is not None}
 
@@ -341,7 +343,10 @@ def part(value: object) -> str:
 
 
 def test_a_token_that_is_ours_is_taken(api: Api) -> None:
-    assert api.get("/v1/me", key=signed(api, claims(api))).status_code == 200
+    api.key()
+    (made_by,) = api.services.credentials.listed(TENANT)
+    good = claims(api, client_id=made_by.credential_id)
+    assert api.get("/v1/me", key=signed(api, good)).status_code == 200
 
 
 def test_a_token_that_says_it_needs_no_signature_is_refused(api: Api) -> None:
@@ -422,6 +427,7 @@ def test_a_key_of_one_tenant_cannot_be_put_behind_a_token_of_another(api: Api) -
 
 def test_a_workers_token_ends_with_the_key_that_made_it(start: Callable[..., Api]) -> None:
     api = start(revalidate_s=0.01)
+    employ(api, "user_1")
     key = api.key(Scope.WORKER_TOKENS)
     made = api.post("/v1/worker-tokens", key=key, json={"worker_id": "user_1"})
     assert made.status_code == 201
@@ -433,6 +439,46 @@ def test_a_workers_token_ends_with_the_key_that_made_it(start: Callable[..., Api
     while (answer := api.get("/v1/me", key=token)).status_code == 200:
         pass
     assert code(answer) == (401, "revoked_credentials")
+
+
+def test_a_workers_token_that_a_command_made_can_be_revoked_by_itself(start: Callable[..., Api]) -> None:
+    api = start(revalidate_s=0.01)
+    first = api.worker_token("user_1")
+    (behind_first,) = api.services.credentials.listed(TENANT)
+    second = api.worker_token("user_1")
+    assert api.get("/v1/me", key=first).status_code == 200
+    assert behind_first.shown == behind_first.credential_id
+    api.services.credentials.revoke(behind_first.credential_id, actor="t")
+    while (answer := api.get("/v1/me", key=first)).status_code == 200:
+        pass
+    assert code(answer) == (401, "revoked_credentials")
+    assert api.get("/v1/me", key=second).status_code == 200
+
+
+def test_a_workers_token_without_anything_to_revoke_it_by_is_none(api: Api) -> None:
+    assert code(api.get("/v1/me", key=signed(api, claims(api, client_id=None)))) == (
+        401,
+        "invalid_credentials",
+    )
+
+
+def test_a_token_of_a_worker_whom_nobody_knows_is_not_made(api: Api) -> None:
+    employ(api, "user_1")
+    key = api.key(Scope.WORKER_TOKENS)
+    for unknown in ("user_9", "\0", "../user_1", "user_1 "):
+        answer = api.post("/v1/worker-tokens", key=key, json={"worker_id": unknown})
+        assert code(answer) == (404, "not_found")
+    theirs = api.key(Scope.WORKER_TOKENS, tenant=OTHER_TENANT)
+    assert api.post("/v1/worker-tokens", key=theirs, json={"worker_id": "user_1"}).status_code == 404
+    assert api.post("/v1/worker-tokens", key=key, json={"worker_id": "user_1"}).status_code == 201
+
+
+def test_whoever_makes_a_workers_token_is_in_that_workers_access_log(api: Api) -> None:
+    employ(api, "user_1")
+    key = api.key(Scope.WORKER_TOKENS, name="a portal")
+    token = api.post("/v1/worker-tokens", key=key, json={"worker_id": "user_1"}).json()["access_token"]
+    (entry,) = api.get("/v1/access-log", key=token).json()["data"]
+    assert (entry["operation"], entry["principal_name"]) == ("create_worker_token", "a portal")
 
 
 def test_worker_tokens_are_made_by_those_who_may_see_the_worker(api: Api) -> None:
@@ -556,6 +602,7 @@ def test_a_retirement_is_shown_in_the_document_as_in_the_headers() -> None:
 
 
 def test_the_store_in_the_folder_holds_no_token(api: Api, tmp_path: Path) -> None:
+    employ(api, "user_1")
     key = api.key(Scope.WORKER_TOKENS)
     headers = {"idempotency-key": "once"}
     made = api.post("/v1/worker-tokens", key=key, json={"worker_id": "user_1"}, headers=headers)

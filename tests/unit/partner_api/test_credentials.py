@@ -56,6 +56,15 @@ class CredentialsContract:
         yield store
         store.database.close()
 
+    def test_what_a_workers_token_stands_on_is_revoked_but_not_rotated(self, store: Store) -> None:
+        until = NOW + timedelta(hours=1)
+        made = store.credentials.create_worker("acme", "user_1", actor="admin", expires_at=until)
+        assert (made.kind, made.worker_ids) == (PrincipalKind.WORKER, frozenset({"user_1"}))
+        with pytest.raises(Terminal, match="not rotated"):
+            store.credentials.rotate(made.credential_id, actor="admin")
+        store.credentials.revoke(made.credential_id, actor="admin")
+        assert store.credentials.listed("acme")[0].state(NOW) == "revoked"
+
     def test_a_key_is_found_by_its_text_and_says_what_was_granted(self, store: Store) -> None:
         made = store.credentials.create_key("acme", "bi", GRANT, actor="admin")
         assert len(made.secret) == KEY_CHARS

@@ -212,14 +212,14 @@ def test_an_idempotency_key_is_taken_or_refused_and_a_second_request_gets_the_fi
         headers = {"idempotency-key": key.encode("latin-1")}
         return world.api.post("/v1/worker-tokens", key=world.mine.key, json=body, headers=headers)
 
-    first = ask({"worker_id": "ana", "expires_in_s": 60})
+    first = ask({"worker_id": world.mine.worker, "expires_in_s": 60})
     assert_sound(first, 201, 422)
-    again = ask({"worker_id": "ana", "expires_in_s": 60})
+    again = ask({"worker_id": world.mine.worker, "expires_in_s": 60})
     assert (again.status_code, again.content) == (
         first.status_code,
         first.content,
     ) or first.status_code == 422
-    other = ask({"worker_id": "ana", "expires_in_s": 61})
+    other = ask({"worker_id": world.mine.worker, "expires_in_s": 61})
     assert_sound(other, 422)
     if first.status_code == 201:
         assert again.headers["idempotent-replayed"] == "true"

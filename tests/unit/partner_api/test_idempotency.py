@@ -12,6 +12,7 @@ from typing import Any
 import httpx
 import pytest
 from tests.unit.partner_api.conftest import NOW, TENANT, Api
+from tests.unit.partner_api.gold_lake import employ
 
 from coworkai.common.control import Database
 from coworkai.common.control.audit_log import AuditLog
@@ -32,6 +33,13 @@ from coworkai.partner_api.secrets import Purpose, Secrets
 PATH = "/v1/worker-tokens"
 BODY = {"worker_id": "user_1"}
 ONCE = {"idempotency-key": "8e03978e-40d5-43dd-bc93-6894a57f9324"}
+
+
+@pytest.fixture
+def api(api: Api) -> Api:
+    """The application, with workers to make tokens for."""
+    employ(api, "user_1", "user_2")
+    return api
 
 
 def issued(api: Api) -> int:

@@ -59,11 +59,11 @@ class Standing:
 
 @dataclass(slots=True)
 class Known:
-    """Something that was presented and recognised. `standing` is None where no credential is behind it."""
+    """Something that was presented and recognised, and the credential that it stands on."""
 
     principal: Principal
     expires_at: datetime | None
-    standing: Standing | None
+    standing: Standing
 
 
 class Authenticator:
@@ -108,11 +108,10 @@ class Authenticator:
         if known.expires_at is not None and known.expires_at <= self._clock():
             del self._known[digest]
             raise _expired()
-        if known.standing is not None:
-            if self._monotonic() - known.standing.looked_at > self._fresh_s:
-                await self._look_again(known.standing)
-            known.standing.is_used = True
-            self._check(known.standing.credential)
+        if self._monotonic() - known.standing.looked_at > self._fresh_s:
+            await self._look_again(known.standing)
+        known.standing.is_used = True
+        self._check(known.standing.credential)
         return known.principal
 
     async def watch(self) -> None:
@@ -170,8 +169,8 @@ class Authenticator:
                 self.failures.check(source)
                 await self._failed(source, None)
                 raise _invalid("the API key is mistyped or cut: its checksum is not right")
-            found = await self._matching(PrincipalKind.API_KEY, credential_id, presented, source)
-            return Known(found.principal(), None, self._standing(found))
+            key = await self._matching(PrincipalKind.API_KEY, credential_id, presented, source)
+            return Known(key.principal(), None, self._standing(key))
         self.failures.check(source)
         try:
             claims = self._tokens.verify(presented)
@@ -179,18 +178,14 @@ class Authenticator:
             if refused.kind is Code.INVALID_CREDENTIALS:
                 await self._failed(source, None)
             raise _challenged(refused) from None
-        standing = None
-        if claims.credential_id is not None:
-            credential_id = claims.credential_id
-            found_all = await self._in_store(lambda: self._credentials.find([credential_id]))
-            if credential_id not in found_all or found_all[credential_id].tenant_id != claims.tenant_id:
-                raise _invalid("the access token is not valid")
-            standing = self._standing(found_all[credential_id])
+        found = await self._in_store(lambda: self._credentials.find([claims.credential_id]))
+        credential = found.get(claims.credential_id)
+        if credential is None or credential.tenant_id != claims.tenant_id:
+            raise _invalid("the access token is not valid")
+        standing = self._standing(credential)
         if claims.worker_id is not None:
             return Known(claims.worker(), claims.expires_at, standing)
-        if standing is None:
-            raise _invalid("the access token is not valid")
-        return Known(standing.credential.principal(claims.scopes), claims.expires_at, standing)
+        return Known(credential.principal(claims.scopes), claims.expires_at, standing)
 
     def _standing(self, credential: Credential) -> Standing:
         standing = self._standings.get(credential.credential_id)

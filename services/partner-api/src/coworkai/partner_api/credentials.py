@@ -1,4 +1,4 @@
-"""API keys and OAuth clients: made, rotated, revoked, listed, found by what they present.
+"""API keys, OAuth clients and what workers' tokens stand on: made, rotated, revoked, listed, found.
 
     cwk_live_7GkQ2m0ZpT4x 8sJ…(32) 1a2B3c        an API key: its id, its secret, a CRC-32 of what comes before
              └─ shown in lists ─┘  └ checksum: what is mistyped or cut is refused without a look at the store
@@ -27,13 +27,14 @@ from coworkai.common.control.audit_log import AuditLog
 from coworkai.common.control.schema import credentials as table
 from coworkai.common.control.schema import tenants
 from coworkai.common.errors import NotFound, Terminal
-from coworkai.partner_api.principal import Principal, PrincipalKind, Reach, Scope
+from coworkai.partner_api.principal import WORKER_SCOPES, Principal, PrincipalKind, Reach, Scope
 from coworkai.partner_api.secrets import Purpose, Secrets
 
 KEY_PREFIX = "cwk_live_"
 CLIENT_SECRET_PREFIX = "cwc_live_"  # noqa: S105 - how one begins, no secret
 KEY_ID_PREFIX = "key_"
 CLIENT_ID_PREFIX = "client_"
+WORKER_ID_PREFIX = "worker_"
 ID_CHARS = 12
 SECRET_CHARS = 32
 """190 random bits: an HMAC is enough, nothing slower guards better."""
@@ -47,7 +48,7 @@ _ID = re.compile(rf"({KEY_ID_PREFIX}|{CLIENT_ID_PREFIX})[0-9A-Za-z]{{{ID_CHARS}}
 
 @dataclass(frozen=True, slots=True)
 class Credential:
-    """An API key or OAuth client as it is kept; times are aware UTC.
+    """An API key or OAuth client as it is kept, or what a worker's token stands on; times are aware UTC.
 
     `replaces` is the key that it was made for by rotation.
     """
@@ -68,8 +69,8 @@ class Credential:
 
     @property
     def shown(self) -> str:
-        """The beginning of a key, by which its owner knows it; a client's id."""
-        if self.kind is PrincipalKind.OAUTH_CLIENT:
+        """The beginning of a key, by which its owner knows it; otherwise the id."""
+        if self.kind is not PrincipalKind.API_KEY:
             return self.credential_id
         return KEY_PREFIX + self.credential_id.removeprefix(KEY_ID_PREFIX)
 
@@ -183,6 +184,25 @@ class Credentials:
                 expires_at=expires_at,
             )
 
+    def create_worker(
+        self, tenant_id: str, worker_id: str, *, actor: str, expires_at: datetime
+    ) -> Credential:
+        """Make what a worker's token stands on that no key makes; it ends with it. Nothing presents it.
+
+        Raises NotFound for no such tenant.
+        """
+        grant = Grant(WORKER_SCOPES, Reach.INDIVIDUAL, frozenset({worker_id}))
+        with self._database.write() as connection:
+            return self._create(
+                connection,
+                PrincipalKind.WORKER,
+                tenant_id,
+                "a worker's token",
+                grant,
+                actor=actor,
+                expires_at=expires_at,
+            ).credential
+
     def rotate(
         self,
         credential_id: str,
@@ -196,11 +216,13 @@ class Credentials:
 
         Without `expires_at` it lives as long as the old one was to, from now.
 
-        Raises NotFound for one that there is not, Terminal for one that is revoked or expired.
+        Raises NotFound for one that there is not, Terminal for one that is revoked, expired or a worker's.
         """
         now = self._clock()
         with self._database.write() as connection:
             old = self._locked(connection, credential_id)
+            if old.kind is PrincipalKind.WORKER:
+                raise Terminal("a worker's token is not rotated", remedy="make another one")
             if old.state(now) != "live":
                 raise Terminal(
                     f"{old.shown} is {old.state(now)}", remedy="make a new one: coworkai keys create …"
@@ -327,7 +349,7 @@ class Credentials:
         _check(name, grant, expires_at, now)
         if connection.scalar(select(tenants.c.tenant_id).where(tenants.c.tenant_id == tenant_id)) is None:
             raise NotFound(f"no tenant {tenant_id}", remedy=f"coworkai tenant set {tenant_id}")
-        credential_id, secret = _new_key() if kind is PrincipalKind.API_KEY else _new_client()
+        credential_id, secret = _NEW[kind]()
         values = {
             "credential_id": credential_id,
             "tenant_id": tenant_id,
@@ -396,6 +418,17 @@ def _new_key() -> tuple[str, str]:
 def _new_client() -> tuple[str, str]:
     body = f"{CLIENT_SECRET_PREFIX}{_random(SECRET_CHARS)}"
     return f"{CLIENT_ID_PREFIX}{_random(ID_CHARS)}", body + checksum(body)
+
+
+def _new_worker() -> tuple[str, str]:
+    return f"{WORKER_ID_PREFIX}{_random(ID_CHARS)}", _random(SECRET_CHARS)
+
+
+_NEW = {
+    PrincipalKind.API_KEY: _new_key,
+    PrincipalKind.OAUTH_CLIENT: _new_client,
+    PrincipalKind.WORKER: _new_worker,
+}
 
 
 def _random(length: int) -> str:

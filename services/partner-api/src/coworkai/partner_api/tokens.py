@@ -1,7 +1,7 @@
 """Access tokens: JWTs (RFC 9068) of OAuth clients and of single workers, signed with ES256.
 
-A token says who it is for; what that one may is looked up when it is used, so revoking a client, or the key
-that a worker's token was made with, ends its tokens too.
+A token says who it is for, and which credential it stands on: its client, or what a worker's token was made
+with. That is looked up when the token is used, so revoking it ends its tokens too.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ TOKEN_TYPE = "at+jwt"  # noqa: S105 - a media type, no secret
 MAX_TOKEN_BYTES = 4_096
 MAX_WORKER_TOKEN = timedelta(hours=24)
 LEEWAY_S = 10
-_REQUIRED = ("iss", "aud", "sub", "exp", "iat", "jti", "tenant_id")
+_REQUIRED = ("iss", "aud", "sub", "exp", "iat", "jti", "tenant_id", "client_id")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +53,11 @@ class Token:
 class Claims:
     """What a verified token says.
 
-    `credential_id` is the client it is of, or the credential that made it for a worker; None for a worker's
-    token made by an administrator.
+    `credential_id` is the client it is of, or the credential that a worker's was made with.
     """
 
     tenant_id: str
-    credential_id: str | None
+    credential_id: str
     worker_id: str | None
     scopes: frozenset[Scope]
     expires_at: datetime
@@ -105,15 +104,14 @@ class Tokens:
         claims = {"sub": client_id, "client_id": client_id, "scope": " ".join(sorted(scopes))}
         return self._signed(self._issuer, tenant_id, claims, lifetime)
 
-    def for_worker(
-        self, worker_id: str, tenant_id: str, lifetime: timedelta, *, made_by: str | None
-    ) -> Token:
-        """A worker's own token. Raises Terminal for a lifetime that is none or over a day."""
+    def for_worker(self, worker_id: str, tenant_id: str, lifetime: timedelta, *, made_by: str) -> Token:
+        """A worker's own token, which ends with the credential `made_by`.
+
+        Raises Terminal for a lifetime that is none or over a day.
+        """
         if not timedelta(0) < lifetime <= MAX_WORKER_TOKEN:
             raise Terminal("a worker's token is good for at most 24 hours")
-        claims = {"sub": worker_id, "scope": " ".join(sorted(WORKER_SCOPES))}
-        if made_by is not None:
-            claims["client_id"] = made_by
+        claims = {"sub": worker_id, "client_id": made_by, "scope": " ".join(sorted(WORKER_SCOPES))}
         return self._signed(WORKERS_ISSUER, tenant_id, claims, lifetime)
 
     def verify(self, token: str) -> Claims:
@@ -142,7 +140,6 @@ class Tokens:
             expires_at = datetime.fromtimestamp(int(claims["exp"]), UTC)
             issued_at = datetime.fromtimestamp(int(claims["iat"]), UTC)
             is_worker = claims["iss"] == WORKERS_ISSUER
-            made_by = claims.get("client_id")
             scopes = frozenset(Scope(scope) for scope in str(claims.get("scope", "")).split())
         except (jwt.PyJWTError, ValueError, TypeError, OverflowError, RecursionError):
             raise invalid from None
@@ -155,7 +152,7 @@ class Tokens:
             )
         return Claims(
             str(claims["tenant_id"]),
-            None if made_by is None else str(made_by),
+            str(claims["client_id"]),
             str(claims["sub"]) if is_worker else None,
             scopes,
             expires_at,

@@ -164,7 +164,10 @@ credentials = Table(
     Column("replaces", String(64)),
     Column("last_used_at", Instant),
 )
-"""API keys (`api_key`) and OAuth clients (`oauth_client`). `worker_ids` null: all workers of the tenant."""
+"""API keys (`api_key`), OAuth clients (`oauth_client`) and what a worker's token stands on (`worker`).
+
+`worker_ids` null: all workers of the tenant.
+"""
 idempotency_keys = Table(
     "idempotency_keys",
     metadata,

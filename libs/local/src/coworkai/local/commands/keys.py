@@ -183,7 +183,7 @@ def rotate(
 
 @app.command("revoke")
 def revoke(credential: CredentialArgument, data: Data = DEFAULT_DATA, json: Json = False) -> None:
-    """End a key or client, and the tokens made with it. A running API refuses it within two seconds.
+    """End a key, a client or a worker's token. A running API refuses it, and tokens made with it, within 2 s.
 
     Example: coworkai keys revoke key_7GkQ2m0ZpT4x
     """
@@ -209,14 +209,20 @@ def worker_token(
 ) -> None:
     """Make a token by which a worker reads their own rows, reports and briefs, and who else read them.
 
+    It is listed with the keys, and revoked as they are.
+
     Example: coworkai keys worker-token acme ana
     """
     from coworkai.partner_api.tokens import Tokens
 
     with _desk(data) as desk:
         worker_id = desk.worker_id(tenant, user)
+        lifetime = timedelta(hours=hours)
+        behind = desk.credentials.create_worker(
+            tenant, worker_id, actor=_actor(), expires_at=utc_now() + lifetime
+        )
         token = Tokens(desk.secrets, desk.settings.public_url).for_worker(
-            worker_id, tenant, timedelta(hours=hours), made_by=None
+            worker_id, tenant, lifetime, made_by=behind.credential_id
         )
         desk.credentials.audit(
             tenant,
@@ -226,7 +232,14 @@ def worker_token(
             detail={"worker_id": worker_id, "expires_in_s": token.expires_in_s},
         )
     if json:
-        print_json({"worker_id": worker_id, "access_token": token.text, "expires_in": token.expires_in_s})
+        print_json(
+            {
+                "id": behind.credential_id,
+                "worker_id": worker_id,
+                "access_token": token.text,
+                "expires_in": token.expires_in_s,
+            }
+        )
         return
     out.print(token.text, soft_wrap=True)
 

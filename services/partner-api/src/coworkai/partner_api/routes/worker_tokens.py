@@ -5,15 +5,22 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Annotated, Literal
 
+import polars as pl
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field
 
+from coworkai.common.tables import GOLD_ACCOUNTING, GOLD_KPI_DAILY
+from coworkai.partner_api.gold import Snapshot
 from coworkai.partner_api.guard import Access, Caller, guarded
 from coworkai.partner_api.principal import WORKER_SCOPES, Scope
+from coworkai.partner_api.problems import Code, Refused
 from coworkai.partner_api.schemas import NUMBER
 from coworkai.partner_api.services import services_of
 
 router = APIRouter(prefix="/v1", tags=["access"])
+
+_TABLES = (GOLD_ACCOUNTING, GOLD_KPI_DAILY)
+"""Whoever `/v1/workers` lists is in one of them."""
 
 
 class NewWorkerToken(BaseModel):
@@ -51,6 +58,11 @@ async def create_worker_token(
     """
     caller.may_read(asked.worker_id)
     services = services_of(request)
+    snapshot = await services.gold.snapshot(caller.tenant_id)
+    if not await services.gold.in_thread(lambda: _is_known(snapshot, asked.worker_id)):
+        raise Refused(Code.NOT_FOUND, "not found")
+    # What is read with the token is not in the access log, so that it was made has to be.
+    await caller.record("create_worker_token", [asked.worker_id], None, None, 0)
     token = services.tokens.for_worker(
         asked.worker_id,
         caller.tenant_id,
@@ -73,4 +85,13 @@ async def create_worker_token(
         expires_in=token.expires_in_s,
         worker_id=asked.worker_id,
         scopes=sorted(WORKER_SCOPES),
+    )
+
+
+def _is_known(snapshot: Snapshot, worker_id: str) -> bool:
+    """Whether anything of the worker is published. Raises VersionExpired, StorageUnavailable."""
+    theirs = pl.col("user_id") == worker_id
+    return any(
+        not snapshot.collect(table, snapshot.scan(table).select("user_id").filter(theirs).head(1)).is_empty()
+        for table in _TABLES
     )
