@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 from collections.abc import Callable
 from datetime import timedelta
@@ -324,6 +325,33 @@ def test_nothing_stays_of_an_export_that_failed_half_way(api: Api, lake: GoldLak
     export = api.get(f"/v1/exports/{made['export_id']}", key=key).json()
     assert (export["state"], export["error_code"], export["files"]) == ("failed", "version_expired", [])
     assert api.services.exports.expired() == []
+
+
+def test_exports_are_made_after_an_error_of_ours(api: Api, lake: GoldLake) -> None:
+    lake.publish_kpis(day(0))
+    key = api.key()
+    path = create(api, key).headers["location"]
+    failing = exporter(api)
+    in_store = failing._in_store
+    errors = [RuntimeError("broken")]
+
+    async def broken_once(work: Callable[[], Any]) -> Any:
+        if errors:
+            raise errors.pop()
+        return await in_store(work)
+
+    failing._in_store = broken_once
+
+    async def until_ready() -> None:
+        watching = asyncio.create_task(failing.watch())
+        while (await api.client.get(path, headers={"authorization": f"Bearer {key}"})).json()[
+            "state"
+        ] != "ready":
+            failing.look()
+        watching.cancel()
+
+    api.run(until_ready())
+    assert errors == []
 
 
 def test_the_application_makes_exports_by_itself(start: Callable[..., Api]) -> None:

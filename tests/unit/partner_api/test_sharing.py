@@ -249,7 +249,9 @@ def test_time_travel_is_by_version_or_by_time_of_publication(api: Api, key: str,
         answer = api.post(f"{KPIS}/query", key=key, json=asked)
         found = lines(answer)
         assert version(answer) == found[1]["metaData"]["version"] == found[2]["file"]["version"] == 1
+        assert found[2]["file"]["timestamp"] == int(first.timestamp() * 1000)
         assert read(api, found)["date"].unique().to_list() == [day(0)]
+    assert {"version", "timestamp"}.isdisjoint(query(api, key)[2]["file"])
     assert version(api.get(f"{KPIS}/metadata", key=key, params={"version": 2})) == 2
     before = (first - timedelta(seconds=1)).isoformat()
     assert version(api.post(f"{KPIS}/query", key=key, json={"timestamp": before})) == 0

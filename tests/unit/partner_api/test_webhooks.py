@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
+from sqlalchemy import select, update
 from tests.doubles.receiver import Reply
 from tests.unit.partner_api.conftest import OTHER_TENANT, TENANT, Api
 from tests.unit.partner_api.webhook_partner import ADDRESS, HOST, URL, Partner, is_signed, partner_of
 
+from coworkai.common.control.schema import webhook_endpoints
 from coworkai.partner_api.guard import Caller
 from coworkai.partner_api.principal import Principal, PrincipalKind, Reach, Scope
 from coworkai.partner_api.problems import Refused
@@ -465,6 +468,62 @@ def test_an_answer_that_never_ends_is_not_read_to_its_end(partner: Partner) -> N
     assert partner.receiver.sent_bytes < 200_000
 
 
+def test_an_endpoint_whose_secret_cannot_be_opened_holds_nobody_else(partner: Partner) -> None:
+    broken, sound = partner.register(), partner.register("https://other.example.com/")
+    services = partner.api.services
+    with services.database.write() as connection:
+        of_another = select(webhook_endpoints.c.sealed_secrets).where(
+            webhook_endpoints.c.endpoint_id == sound
+        )
+        connection.execute(
+            update(webhook_endpoints)
+            .where(webhook_endpoints.c.endpoint_id == broken)
+            .values(sealed_secrets=connection.scalars(of_another).one())
+        )
+    delivery_id = partner.ping(broken)
+    partner.ping(sound)
+    assert partner.send() == {"retry": 1, "delivered": 1}
+    assert [request.host for request in partner.receiver.requests] == ["other.example.com"]
+    (attempt,) = partner.delivery(delivery_id)["log"]
+    assert (attempt["status_code"], attempt["error"]) == (None, "internal")
+
+
+def dispatcher_of(partner: Partner, in_store: Callable[[Callable[[], Any]], Awaitable[Any]]) -> Dispatcher:
+    """Another process's."""
+    webhooks = partner.api.services.webhooks
+    return Dispatcher(
+        webhooks.deliveries,
+        webhooks.outbound,
+        in_store=in_store,
+        slots=1,
+        look_every_s=None,
+        grace_s=0.01,
+        clock=lambda: partner.api.now,
+    )
+
+
+def test_what_is_due_is_sent_after_an_error_of_ours(partner: Partner) -> None:
+    partner.ping(partner.register())
+    broken = asyncio.Event()
+
+    async def broken_once(work: Callable[[], Any]) -> Any:
+        if not broken.is_set():
+            broken.set()
+            raise RuntimeError("broken")
+        return await partner.api.services.in_store(work)
+
+    async def until_received() -> None:
+        failing = dispatcher_of(partner, broken_once)
+        watching = asyncio.create_task(failing.watch())
+        await broken.wait()
+        failing.look()
+        await partner.receiver.until(lambda: len(partner.receiver.requests) == 1)
+        watching.cancel()
+        await failing.aclose()
+
+    partner.api.run(until_received())
+
+
 def test_what_is_under_way_when_a_process_stops_is_sent_by_another(start: Callable[..., Api]) -> None:
     partner = partner_of(start)
     receiver, services = partner.receiver, partner.api.services
@@ -473,15 +532,7 @@ def test_what_is_under_way_when_a_process_stops_is_sent_by_another(start: Callab
     services.webhooks.deliveries.ping(caller_of(partner, "operation"), endpoint_id)
 
     async def another_stops_while_sending() -> None:
-        another = Dispatcher(
-            services.webhooks.deliveries,
-            services.webhooks.outbound,
-            in_store=services.in_store,
-            slots=1,
-            look_every_s=None,
-            grace_s=0.01,
-            clock=lambda: partner.api.now,
-        )
+        another = dispatcher_of(partner, services.in_store)
         sending = asyncio.create_task(another.watch())
         await receiver.until(lambda: len(receiver.requests) == 1)
         sending.cancel()

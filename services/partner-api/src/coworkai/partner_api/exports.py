@@ -303,13 +303,15 @@ class Exporter:
     async def watch(self) -> None:
         """Make exports as they come, until cancelled."""
         while True:
+            self._wanted.clear()
             try:
                 while await self.make_next():
                     pass
                 await self.remove_expired()
             except CoworkError as error:
                 log.warning("exports could not be looked at", error=error)
-            self._wanted.clear()
+            except Exception:
+                log.exception("exports could not be looked at")
             try:
                 # `wait_for` would lose a cancellation that comes with the event.
                 async with asyncio.timeout(LOOK_EVERY_S):

@@ -20,19 +20,13 @@ from coworkai.partner_api.guard import Caller
 from coworkai.partner_api.principal import Reach
 from coworkai.partner_api.problems import Code, Refused
 from coworkai.partner_api.sharing import predicates
-from coworkai.partner_api.sharing.files import (
-    Publication,
-    SharedTables,
-    TableAt,
-    days,
-    milliseconds,
-    value_types,
-)
+from coworkai.partner_api.sharing.files import SharedTables, TableAt, days, milliseconds, value_types
 from coworkai.partner_api.sharing.page_tokens import PageTokens, Place
 from coworkai.partner_api.sharing.predicates import NoPredicate, Predicate
 from coworkai.partner_api.sharing.protocol import (
     Capabilities,
     Line,
+    Publication,
     Query,
     SharedFile,
     change_line,
@@ -149,10 +143,11 @@ class Sharing:
         at = await self._at(snapshot, table, chosen)
         page, following = paging.of(_hinted(at.files, query, table), offset)
         addresses = await self._addresses(caller, snapshot, table, "delta_sharing.query", page)
-        told = chosen if query.version is not None or query.timestamp is not None else None
-        lines = head(at.shape, agreed.response_format, version=told)
+        is_told = query.version is not None or query.timestamp is not None
+        lines = head(at.shape, agreed.response_format, version=chosen if is_told else None)
+        told = await self._publication(snapshot, table, chosen) if is_told else None
         for file, address in zip(page, addresses, strict=True):
-            lines.append(file_line(file, address, agreed.response_format, version=told))
+            lines.append(file_line(file, address, agreed.response_format, told))
         if agreed.end_stream_action or paging.wanted or query.include_refresh_token or query.refresh_token:
             refresh = chosen if query.include_refresh_token else None
             lines.append(
@@ -238,6 +233,11 @@ class Sharing:
 
     async def _publications(self, snapshot: Snapshot, table: Table) -> Sequence[Publication]:
         return await self._gold.in_thread(lambda: self._tables.publications(snapshot, table))
+
+    async def _publication(self, snapshot: Snapshot, table: Table, version: int) -> Publication | None:
+        """That of the version; None for the empty version 0."""
+        publications = await self._publications(snapshot, table)
+        return next((one for one in publications if one.version == version), None)
 
     async def _at(self, snapshot: Snapshot, table: Table, version: int) -> TableAt:
         return await self._gold.in_thread(lambda: self._tables.at(snapshot, table, version))

@@ -33,13 +33,15 @@ from coworkai.partner_api.delta_log import Action, Added, Removed, commit
 from coworkai.partner_api.gold import Snapshot, VersionExpired
 from coworkai.partner_api.sharing.catalogue import table_id
 from coworkai.partner_api.sharing.predicates import Bounds, Scalar
-from coworkai.partner_api.sharing.protocol import Change, ChangeKind, Shape, SharedFile
+from coworkai.partner_api.sharing.protocol import Change, ChangeKind, Publication, Shape, SharedFile
 
 K = TypeVar("K")
 V = TypeVar("V")
 
 KEPT_FILES = 20_000
 """Descriptions of files that are kept in memory, over all tables."""
+KEPT_WORKERS = 500_000
+"""Workers of files that are kept in memory, each as often as there are files with rows of theirs."""
 KEPT_COMMITS = 2_000
 KEPT_PUBLICATIONS = 256
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -52,14 +54,6 @@ _VALUE_TYPES: Mapping[object, str] = {
     pl.Date: "date",
     pl.Datetime: "timestamp",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Publication:
-    """A version of a table that readers were given, from this moment on (Unix milliseconds)."""
-
-    version: int
-    published_ms: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +84,9 @@ class SharedTables:
         self._published: _Recent[tuple[str, int], Mapping[str, tuple[Publication, ...]]] = _Recent(
             KEPT_PUBLICATIONS
         )
-        self._workers: _Recent[tuple[str, str, str], frozenset[str]] = _Recent(KEPT_FILES)
+        self._workers: _Recent[tuple[str, str, str], frozenset[str]] = _Recent(
+            KEPT_WORKERS, lambda workers: len(workers) + 1
+        )
 
     def publications(self, snapshot: Snapshot, table: Table) -> Sequence[Publication]:
         """Every version of the table that was published up to the snapshot, oldest first."""

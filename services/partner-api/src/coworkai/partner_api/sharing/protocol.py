@@ -118,6 +118,14 @@ class Shape:
 
 
 @dataclass(frozen=True, slots=True)
+class Publication:
+    """A version of a table that readers were given, from this moment on (Unix milliseconds)."""
+
+    version: int
+    published_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class SharedFile:
     """A data file of a table. `path` is relative to the table; `partition` is as the Delta log has it.
 
@@ -183,12 +191,12 @@ def head(
 
 
 def file_line(
-    file: SharedFile, address: Address, response_format: Format, *, version: int | None = None
+    file: SharedFile, address: Address, response_format: Format, at: Publication | None = None
 ) -> Line:
-    """A file of a table, `version` where the client asked for one."""
+    """A file of a table, `at` the publication that the client asked for, where it did."""
     about: dict[str, object] = {"id": file.id, "expirationTimestamp": address.expires_ms}
-    if version is not None:
-        about["version"] = version
+    if at is not None:
+        about |= {"version": at.version, "timestamp": at.published_ms}
     if response_format is Format.PARQUET:
         return {"file": {**about, **_parquet(file, address)}}
     return {"file": {**about, "size": file.size_bytes, "deltaSingleAction": {"add": _add(file, address)}}}

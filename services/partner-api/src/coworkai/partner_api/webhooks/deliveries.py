@@ -29,9 +29,10 @@ from coworkai.common.control.schema import webhook_attempts as attempts
 from coworkai.common.control.schema import webhook_deliveries as table
 from coworkai.common.control.schema import webhook_endpoints as endpoints
 from coworkai.common.control.schema import webhook_events as events
+from coworkai.common.observability import get_logger
 from coworkai.partner_api.guard import Caller
 from coworkai.partner_api.problems import Code, Refused
-from coworkai.partner_api.secrets import Secrets
+from coworkai.partner_api.secrets import Secrets, Unsealable
 from coworkai.partner_api.webhooks import schedule
 from coworkai.partner_api.webhooks.endpoints import (
     DisabledReason,
@@ -42,6 +43,8 @@ from coworkai.partner_api.webhooks.endpoints import (
 from coworkai.partner_api.webhooks.event_types import may_have
 from coworkai.partner_api.webhooks.events import Events
 from coworkai.partner_api.webhooks.outbound import Received
+
+log = get_logger(__name__)
 
 GONE = 410
 
@@ -65,7 +68,10 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
-    """A delivery that this process is to send, signed with the secrets that hold; `attempt` from 1."""
+    """A delivery that this process is to send, signed with the secrets that hold; `attempt` from 1.
+
+    Without secrets, as they cannot be opened, it is not to be sent.
+    """
 
     delivery_id: str
     endpoint_id: str
@@ -184,7 +190,11 @@ class Deliveries:
                 attempts=table.c.attempts + 1, claim_token=token, claimed_until=until, next_attempt_at=until
             )
         )
-        secrets = self._secrets.live(endpoint.endpoint_id, endpoint.sealed_secrets, now)
+        try:
+            secrets = self._secrets.live(endpoint.endpoint_id, endpoint.sealed_secrets, now)
+        except Unsealable as error:
+            log.error("secret of a webhook endpoint", error=error, endpoint=endpoint.endpoint_id)  # noqa: TRY400
+            secrets = []
         return [
             Claimed(
                 delivery_id=row.delivery_id,

@@ -19,7 +19,7 @@ from coworkai.common.clock import Clock, utc_now
 from coworkai.common.errors import CoworkError
 from coworkai.common.observability import get_logger, meter
 from coworkai.partner_api.webhooks.deliveries import Claimed, Deliveries, Outcome
-from coworkai.partner_api.webhooks.outbound import Post
+from coworkai.partner_api.webhooks.outbound import Fault, Post, Received
 from coworkai.partner_api.webhooks.signing import signed_headers
 
 log = get_logger(__name__)
@@ -85,6 +85,8 @@ class Dispatcher:
                 await self._start_due()
             except CoworkError as error:
                 log.warning("deliveries could not be claimed", error=error)
+            except Exception:
+                log.exception("deliveries could not be claimed")
             try:
                 # `wait_for` would lose a cancellation that comes with the event.
                 async with asyncio.timeout(self._look_every_s):
@@ -163,8 +165,10 @@ class Dispatcher:
     async def _attempt(self, one: Claimed) -> None:
         loop = asyncio.get_running_loop()
         started_at, began = self._clock(), loop.time()
-        headers = {**_SENT, **signed_headers(one.event_id, started_at, one.body, one.secrets)}
-        received = await self._post(one.url, headers, one.body)
+        received = Received(fault=Fault.INTERNAL)
+        if one.secrets:
+            headers = {**_SENT, **signed_headers(one.event_id, started_at, one.body, one.secrets)}
+            received = await self._post(one.url, headers, one.body)
         duration_s = loop.time() - began
         outcome: Outcome = await asyncio.shield(
             asyncio.ensure_future(

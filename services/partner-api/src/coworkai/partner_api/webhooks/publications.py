@@ -121,6 +121,8 @@ class Publications:
                 emitted += await self.look(tenant_id)
             except StorageUnavailable as error:
                 log.warning("publications could not be looked at", error=error, tenant=tenant_id)
+            except Exception:
+                log.exception("publications could not be looked at", tenant=tenant_id)
         return emitted
 
     async def _turn(self, tenant_id: str) -> int:

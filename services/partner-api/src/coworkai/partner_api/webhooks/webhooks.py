@@ -123,4 +123,6 @@ class Webhooks:
                 await self.publications.look_everywhere()
             except StorageUnavailable as error:
                 log.warning("publications could not be looked at", error=error)
+            except Exception:
+                log.exception("publications could not be looked at")
             await asyncio.sleep(LOOK_AT_PUBLICATIONS_EVERY_S)
