@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from urllib.parse import unquote
@@ -12,13 +13,16 @@ import httpx
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 from starlette.responses import FileResponse
 from tests.unit.partner_api.conftest import BASE, NOW, Api
 
 from coworkai.common.artifacts import ArtifactStore
 from coworkai.partner_api.problems import Refused
 from coworkai.partner_api.secrets import Secrets
+from coworkai.partner_api.settings import PartnerApiSettings
 from coworkai.partner_api.signed_urls import SignedUrls
+from coworkai.runner.settings import RunnerSettings
 
 PATH = "tenants/acme/gold/kpi_daily/date=2026-11-05/part-0.parquet"
 CONTENT = bytes(range(256)) * 4
@@ -64,6 +68,19 @@ def test_an_address_works_for_its_time_and_no_longer(api: Api, url: str) -> None
     api.now += timedelta(seconds=1)
     answer = api.get(url)
     assert (answer.status_code, answer.json()["code"]) == (403, "forbidden")
+
+
+def test_no_address_outlives_the_file_of_a_version_that_was_replaced() -> None:
+    """Whatever is set: the runner keeps files for longer than the partner API may have them read."""
+    for hours in range(1, 200):
+        with suppress(ValidationError):
+            RunnerSettings(vacuum_hours=hours)
+            break
+    with pytest.raises(ValidationError):
+        PartnerApiSettings(signed_url_s=hours * 3_600)
+    with pytest.raises(ValidationError):
+        # The official client asks for addresses once.
+        PartnerApiSettings(signed_url_s=3_599)
 
 
 def test_a_file_that_was_removed_is_not_found(api: Api, url: str) -> None:

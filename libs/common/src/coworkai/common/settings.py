@@ -28,6 +28,8 @@ ENV_PREFIX = "COWORKAI_"
 MASTER_KEY_BYTES = 32
 GOOGLE_JWKS_URL = "https://www.googleapis.com/oauth2/v3/certs"
 GOOGLE_ISSUER = "https://accounts.google.com"
+LONGEST_ADDRESS_S = 86_400
+"""The address of a file works no longer; a file that is replaced stays at least twice as long."""
 _FIELD_NAME = re.compile(r'field "(\w+)"')
 
 

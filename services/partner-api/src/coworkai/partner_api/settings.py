@@ -6,7 +6,7 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
-from coworkai.common.settings import ENV_PREFIX, CommonSettings, Mode
+from coworkai.common.settings import ENV_PREFIX, LONGEST_ADDRESS_S, CommonSettings, Mode
 
 
 class PartnerApiSettings(CommonSettings):
@@ -49,7 +49,7 @@ class PartnerApiSettings(CommonSettings):
     signed_url_s: int = Field(
         default=7_200,
         ge=3_600,
-        le=604_800,
+        le=LONGEST_ADDRESS_S,
         description="seconds that the address of a shared or exported file works; clients ask for it once",
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from coworkai.common.settings import CommonSettings, Mode
+from coworkai.common.settings import LONGEST_ADDRESS_S, CommonSettings, Mode
 
 
 class RunnerSettings(CommonSettings):
@@ -31,7 +31,9 @@ class RunnerSettings(CommonSettings):
         description="seconds between looks for work that no message told of; 0 where a scheduler asks",
     )
     vacuum_hours: int = Field(
-        default=168, ge=1, description="hours that files of older versions stay readable"
+        default=168,
+        ge=2 * LONGEST_ADDRESS_S // 3_600,
+        description="hours that files of older versions stay readable, at least twice what an address may work",
     )
     maintain_every_s: float = Field(
         default_factory=lambda data: 0 if data["mode"] is Mode.CLOUD else 900,
