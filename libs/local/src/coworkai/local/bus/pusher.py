@@ -101,7 +101,9 @@ class Pusher:
                     if self._next_due is not None:
                         wait_s = min(POLL_S, max((self._next_due - now).total_seconds(), 0.001))
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), wait_s)
+                # `wait_for` would lose a cancellation that comes with the event.
+                async with asyncio.timeout(wait_s):
+                    await self._wake.wait()
 
     async def _read_ahead(self, now: datetime) -> None:
         claimed = frozenset(self._claimed)
