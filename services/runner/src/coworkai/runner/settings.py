@@ -33,7 +33,7 @@ class RunnerSettings(CommonSettings):
     vacuum_hours: int = Field(
         default=168,
         ge=2 * LONGEST_ADDRESS_S // 3_600,
-        description="hours that files of older versions stay readable, at least twice what an address may work",
+        description="hours that files of older versions stay readable; no address of a file works as long",
     )
     maintain_every_s: float = Field(
         default_factory=lambda data: 0 if data["mode"] is Mode.CLOUD else 900,
