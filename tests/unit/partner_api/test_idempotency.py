@@ -11,12 +11,16 @@ from typing import Any
 
 import httpx
 import pytest
+from sqlalchemy import select
 from tests.unit.partner_api.conftest import NOW, TENANT, Api
-from tests.unit.partner_api.gold_lake import employ
+from tests.unit.partner_api.gold_lake import DAY, GoldLake, employ, kpi, rows, workblock
 
 from coworkai.common.control import Database
 from coworkai.common.control.audit_log import AuditLog
+from coworkai.common.control.schema import idempotency_keys
 from coworkai.common.errors import StorageUnavailable
+from coworkai.common.tables import GOLD_KPI_DAILY, GOLD_WORKBLOCKS
+from coworkai.partner_api.credentials import Grant
 from coworkai.partner_api.guard import Exchange
 from coworkai.partner_api.idempotency import (
     CLAIM,
@@ -86,6 +90,41 @@ def test_other_parameters_under_the_same_key_are_refused(api: Api) -> None:
         answer = api.post(PATH, key=key, headers=ONCE, **arguments)
         assert (answer.status_code, answer.json()["code"]) == (422, "idempotency_mismatch")
     assert issued(api) == 1
+
+
+def test_a_token_of_fewer_scopes_gets_no_answer_that_one_of_more_scopes_got(api: Api) -> None:
+    grant = Grant(frozenset({Scope.WORKER_TOKENS, Scope.KPIS}), Reach.INDIVIDUAL)
+    client = api.services.credentials.create_client(TENANT, "etl", grant, actor="t")
+
+    def token(scope: Scope) -> str:
+        shown = {"client_id": client.credential.credential_id, "client_secret": client.secret}
+        form = {**shown, "grant_type": "client_credentials", "scope": scope.value}
+        return str(api.post("/oauth/token", data=form).json()["access_token"])
+
+    assert api.post(PATH, key=token(Scope.WORKER_TOKENS), json=BODY, headers=ONCE).status_code == 201
+    assert api.post(PATH, key=token(Scope.KPIS), json=BODY, headers=ONCE).status_code == 422
+    again = api.post(PATH, key=token(Scope.WORKER_TOKENS), json=BODY, headers=ONCE)
+    assert again.headers["idempotent-replayed"] == "true"
+
+
+def test_the_answer_to_a_query_is_not_kept_so_that_every_read_is_in_the_access_log(api: Api) -> None:
+    key, query = api.key(), {"measures": ["active_s"], "group_by": ["worker"]}
+    query |= {"start_date": DAY.isoformat(), "end_date": DAY.isoformat()}
+    measured = rows(GOLD_KPI_DAILY, kpi("user_1", DAY, "active_s", 1.0))
+    worked = rows(GOLD_WORKBLOCKS, workblock("user_1", DAY, 9))
+    GoldLake(api.settings.data_dir / "lake", fence=1).publish(
+        {DAY: {GOLD_KPI_DAILY.id: measured, GOLD_WORKBLOCKS.id: worked}}
+    )
+    for number in (1, 2):
+        answer = api.post("/v1/metrics/query", key=key, json=query, headers=ONCE)
+        assert (answer.status_code, answer.headers.get("idempotent-replayed")) == (200, None)
+        assert len(api.services.access_log.page(TENANT, "user_1")) == number
+    shares = "/delta-sharing/shares/coworkai/schemas/gold/tables/workblocks/query"
+    for number in (3, 4):
+        assert api.post(shares, key=key, json={}, headers=ONCE).status_code == 200
+        assert len(api.services.access_log.page(TENANT, "user_1")) == number
+    with api.services.database.read() as connection:
+        assert connection.execute(select(idempotency_keys)).all() == []
 
 
 def test_a_request_that_was_refused_did_nothing_and_leaves_its_key_free(api: Api) -> None:

@@ -57,7 +57,8 @@ class Access:
 
     `reach` is the least that may call it, `workers` whether a worker's own token may, `limited` whether
     credentials limited to some workers may. An `extensible` operation is of an open protocol: query
-    parameters that it does not know are left alone.
+    parameters that it does not know are left alone. `is_query`: it changes nothing, even by POST, so that no
+    answer to it is kept under an Idempotency-Key, and every read is one in the access log.
     """
 
     scope: Scope | None
@@ -66,6 +67,7 @@ class Access:
     limited: bool = True
     retirement: Retirement | None = None
     extensible: bool = False
+    is_query: bool = False
 
     def described(self) -> dict[str, object]:
         """The extension `x-coworkai-access` of the API document."""
@@ -105,7 +107,8 @@ def authorise(principal: Principal, access: Access) -> None:
 class Exchange:
     """One request and its answer, from the edge to the route.
 
-    `source` is the network that it comes from, `headers` are added to the answer.
+    `source` is the network that it comes from, `headers` are added to the answer. `is_query`: its operation
+    changes nothing.
     """
 
     request_id: str
@@ -113,6 +116,7 @@ class Exchange:
     headers: list[tuple[bytes, bytes]]
     principal: Principal | None = None
     operation_id: str | None = None
+    is_query: bool = False
 
 
 def exchange_of(scope: Mapping[str, Any]) -> Exchange:
@@ -178,6 +182,7 @@ def caller_of(scope: Mapping[str, Any], access: Access, access_log: AccessLog) -
     if access.retirement is not None:
         exchange.headers += access.retirement.headers()
     authorise(exchange.principal, access)
+    exchange.is_query = access.is_query
     operation_id = exchange.operation_id or secrets.token_hex(12)
     return Caller(exchange.principal, exchange.request_id, operation_id, access_log)
 

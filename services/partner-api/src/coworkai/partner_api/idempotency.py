@@ -7,7 +7,8 @@
 
 Invariants: an answer is kept before it is sent; all attempts under a key have one operation id, and routes
 derive the ids of what they make from it, so that what a dead attempt made is found, not made twice. Nothing
-is kept of a request that was refused (4xx): it did nothing. What is kept is sealed.
+is kept of a request that was refused (4xx) or is a query: it did nothing. What is kept is sealed, and given
+to a caller of the same scopes only.
 """
 
 from __future__ import annotations
@@ -97,7 +98,8 @@ class IdempotencyKeys:
                 remedy="a new UUID for each operation serves well",
             )
         method, path = scope["method"], scope["path"]
-        parts = (method.encode(), path.encode(), scope["query_string"], body)
+        scopes = " ".join(sorted(principal.scopes))
+        parts = (method.encode(), path.encode(), scope["query_string"], body, scopes.encode())
         return Request(principal, key, method, path[:2_048], self._secrets.mac(Purpose.IDEMPOTENCY, *parts))
 
     def begin(self, request: Request) -> Claim | Kept:
@@ -232,7 +234,7 @@ class Idempotency:
         answer = collected.answer()
         if answer.status >= 500:
             await self._in_store(lambda: self._keys.release(claim))
-        elif answer.status >= 400:
+        elif answer.status >= 400 or exchange.is_query:
             await self._in_store(lambda: self._keys.forget(claim))
         else:
             await self._in_store(lambda: self._keys.keep(claim, answer))

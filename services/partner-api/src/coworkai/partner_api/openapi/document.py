@@ -100,7 +100,8 @@ IDEMPOTENCY_KEY: Json = {
     "name": "Idempotency-Key",
     "in": "header",
     "description": "Makes it safe to send the request again: for 24 hours the same key gets the first "
-    "answer, with `Idempotent-Replayed: true`, and nothing is done twice. A UUID serves well.",
+    "answer, with `Idempotent-Replayed: true`, and nothing is done twice. Queries change nothing, and are "
+    "answered anew. A UUID serves well.",
     "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"},
     "example": "2d1f0b8e-6c1a-4f7e-9a53-0c9f5f2b7a11",
 }

@@ -34,7 +34,7 @@ from coworkai.partner_api.schemas import tabular
 from coworkai.partner_api.services import services_of
 
 router = APIRouter(prefix="/v1", tags=["metrics"])
-ACCESS = Access(Scope.METRICS, Reach.AGGREGATE)
+ACCESS = Access(Scope.METRICS, Reach.AGGREGATE, is_query=True)
 
 
 class Metric(BaseModel):

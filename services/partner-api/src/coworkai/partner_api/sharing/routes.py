@@ -44,7 +44,7 @@ from coworkai.partner_api.sharing.schemas import (
 from coworkai.partner_api.signed_urls import PREFIX as FILES_PREFIX
 
 router = APIRouter(tags=["delta-sharing"], responses=REFUSED)
-ACCESS = Access(Scope.SHARING, Reach.AGGREGATE, workers=False, limited=False, extensible=True)
+ACCESS = Access(Scope.SHARING, Reach.AGGREGATE, limited=False, extensible=True, is_query=True)
 _TABLE = SHARING_PREFIX + "/shares/{share}/schemas/{schema}/tables/{table}"
 _INT = 2**31 - 1
 _LONG = 2**63 - 1
