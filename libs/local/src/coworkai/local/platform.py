@@ -38,6 +38,7 @@ PROJECT = "local"
 FIRST_PORT = 8081
 READY_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 20.0
+LOCK_FILE = ".lock"
 POLL_S = 0.1
 QUICK_DEATH_S = 60.0
 """A service that lived less long has died quickly."""
@@ -218,7 +219,7 @@ class Platform:
 
     def __enter__(self) -> Self:
         self.data_dir.mkdir(parents=True, exist_ok=True)
-        self._lock = _lock(self.data_dir)
+        self._lock = lock_folder(self.data_dir)
         try:
             self._check_master_key()
             self._prepare()
@@ -423,8 +424,9 @@ def stop_on_signals() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def _lock(data_dir: Path) -> IO[str]:
-    file = (data_dir / ".lock").open("a")
+def lock_folder(data_dir: Path) -> IO[str]:
+    """The folder is ours until the file is closed. Raises Terminal where a platform runs on it."""
+    file = (data_dir / LOCK_FILE).open("a")
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:

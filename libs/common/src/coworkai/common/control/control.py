@@ -99,6 +99,16 @@ class Tenant:
 
 
 @dataclass(frozen=True, slots=True)
+class IngestKey:
+    """A collector's key without its secret; `key` is what it begins with."""
+
+    key: str
+    tenant_id: str
+    created_at: datetime
+    revoked_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
 class DirtyDay:
     """A date to compute again. `mark` is what a run pins; `attempts` failed runs so far."""
 
@@ -369,6 +379,19 @@ class Control:
                 )
             )
         return f"{INGEST_KEY_PREFIX}{key_id}{secret}"
+
+    def ingest_keys(self, tenant_id: str | None = None) -> list[IngestKey]:
+        """Keys of the tenant, or of all, live and revoked, oldest first."""
+        keys = schema.ingest_keys.c
+        statement = select(keys.key_id, keys.tenant_id, keys.created_at, keys.revoked_at)
+        if tenant_id is not None:
+            statement = statement.where(keys.tenant_id == tenant_id)
+        with self._database.read() as connection:
+            rows = connection.execute(statement.order_by(keys.created_at, keys.key_id)).all()
+        return [
+            IngestKey(f"{INGEST_KEY_PREFIX}{row.key_id}", row.tenant_id, row.created_at, row.revoked_at)
+            for row in rows
+        ]
 
     def ingest_key_tenant(self, key: str) -> str | None:
         """The active tenant that the key speaks for; None for a wrong or revoked key."""

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date
 from typing import Annotated
 
 import typer
 
-from coworkai.local.commands.options import DEFAULT_DATA, Data, Json, Tenant, out, print_json, settings_of
+from coworkai.local.commands.options import (
+    DATE,
+    DEFAULT_DATA,
+    Data,
+    Json,
+    Tenant,
+    local_date,
+    out,
+    print_json,
+    settings_of,
+)
 
 
 def brief(
@@ -24,10 +34,8 @@ def brief(
         typer.Option(metavar="NAME", help="A team instead of a worker.", show_default=False),
     ] = None,
     day: Annotated[
-        datetime,
-        typer.Option(
-            "--date", metavar="YYYY-MM-DD", formats=["%Y-%m-%d"], help="Local date.", show_default=False
-        ),
+        date,
+        typer.Option("--date", metavar=DATE, parser=local_date, help="Local date.", show_default=False),
     ],
     data: Data = DEFAULT_DATA,
     json: Json = False,
@@ -48,9 +56,9 @@ def brief(
     settings_of(data)
     settings = load(InsightsSettings, data_dir=data)
     if user is not None and team is None:
-        found = worker_brief(settings, tenant, user, day.date())
+        found = worker_brief(settings, tenant, user, day)
     elif team is not None and user is None:
-        found = team_brief(settings, tenant, team, day.date())
+        found = team_brief(settings, tenant, team, day)
     else:
         raise typer.BadParameter("give one of them", param_hint="--user or --team")
     if json:

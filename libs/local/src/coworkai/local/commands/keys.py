@@ -16,11 +16,13 @@ from typing import Annotated
 
 import typer
 from rich.table import Table
+from rich.text import Text
 
 from coworkai.common.clock import utc_now
 from coworkai.common.control import Database
 from coworkai.common.errors import NotFound, Terminal
 from coworkai.common.settings import load
+from coworkai.common.wording import counted
 from coworkai.local.commands.options import (
     DEFAULT_DATA,
     Data,
@@ -105,6 +107,8 @@ def create(
 
     Example: coworkai keys create acme --name dashboard --reach individual --scope briefs:read
     """
+    if all_scopes and scope:
+        raise typer.BadParameter("give one of them", param_hint="--all-scopes or --scope")
     with _desk(data) as desk:
         known_tenant(desk.settings, tenant)
         workers = frozenset(desk.worker_id(tenant, each) for each in worker) if worker else None
@@ -139,13 +143,15 @@ def list_keys(
     if json:
         print_json([_described(each, now) for each in found])
         return
-    table = Table("id", "tenant", "name", "reach", "scopes", "state", "expires", "last used", box=None)
+    table = Table("key or client", "tenant", "name", "reach", box=None)
+    for heading in ("scopes", "state", "expires", "last used"):
+        table.add_column(heading)
     for each in found:
         table.add_row(
             each.shown,
             each.tenant_id,
-            each.name,
-            each.reach.value + ("" if each.worker_ids is None else f", {len(each.worker_ids)} workers"),
+            Text(each.name),
+            _reach(each),
             _scopes(each),
             each.state(now),
             _time(each.expires_at),
@@ -289,7 +295,7 @@ def _check_profile(file: Path, scopes: frozenset[Scope], *, limited: bool) -> No
             remedy=f"give them --scope {Scope.SHARING.value} and no --worker",
         )
     if file.exists():
-        raise Terminal(f"{file} is there already", remedy="name another file")
+        raise Terminal(f"{file} is there already", remedy="remove it, or name another with --profile")
 
 
 def _write_profile(file: Path, issued: Issued, settings: PartnerApiSettings) -> None:
@@ -318,8 +324,10 @@ def _print_issued(made: Credential, secret: str, *, json: bool) -> None:
         name = "key" if made.kind is PrincipalKind.API_KEY else "client_secret"
         print_json({**_described(made, utc_now()), name: secret})
         return
+    until = "" if made.expires_at is None else f"; until {_time(made.expires_at)} UTC"
     err.print(
-        f"{made.name}: {made.reach.value} reach, {_scopes(made)}; it is shown this once", soft_wrap=True
+        Text(f"{made.name}: reach {_reach(made)}; {_scopes(made)}{until}; it is shown this once"),
+        soft_wrap=True,
     )
     if made.kind is PrincipalKind.OAUTH_CLIENT:
         out.print(f"client_id      {made.credential_id}", soft_wrap=True)
@@ -346,6 +354,12 @@ def _described(row: Credential, now: datetime) -> dict[str, object]:
         "replaces": row.replaces,
         "last_used_at": row.last_used_at,
     }
+
+
+def _reach(row: Credential) -> str:
+    if row.worker_ids is None:
+        return row.reach.value
+    return f"{row.reach.value}, {counted(len(row.worker_ids), 'worker')}"
 
 
 def _scopes(row: Credential) -> str:

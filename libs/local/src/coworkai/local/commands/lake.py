@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,10 +15,12 @@ from rich.table import Table
 from coworkai.common.control import Control
 from coworkai.common.wording import counted
 from coworkai.local.commands.options import (
+    DATE,
     DEFAULT_DATA,
     Data,
     Json,
     Tenant,
+    local_date,
     out,
     print_json,
     settings_of,
@@ -27,8 +29,6 @@ from coworkai.local.commands.options import (
 if TYPE_CHECKING:
     from coworkai.runner.pipeline import Pipeline
     from coworkai.runner.settings import RunnerSettings
-
-_DAY = ["%Y-%m-%d"]
 
 
 def tables(
@@ -102,14 +102,12 @@ def maintain(data: Data = DEFAULT_DATA, json: Json = False) -> None:
 def rebuild(
     tenant: Tenant,
     first: Annotated[
-        datetime,
-        typer.Option(
-            "--from", metavar="YYYY-MM-DD", formats=_DAY, help="First local date.", show_default=False
-        ),
+        date,
+        typer.Option("--from", metavar=DATE, parser=local_date, help="First local date.", show_default=False),
     ],
     last: Annotated[
-        datetime,
-        typer.Option("--to", metavar="YYYY-MM-DD", formats=_DAY, help="Last local date.", show_default=False),
+        date,
+        typer.Option("--to", metavar=DATE, parser=local_date, help="Last local date.", show_default=False),
     ],
     *,
     as_of: Annotated[
@@ -147,7 +145,7 @@ def rebuild(
         if at is not None and not publish:
             label = as_of.replace(":", "") if as_of is not None else ""
             beside = f"{settings.lake_uri.rstrip('/')}-as-of-{label}"
-        rebuilt = rebuild_days(pipeline, tenant, first.date(), last.date(), as_of=at, beside=beside)
+        rebuilt = rebuild_days(pipeline, tenant, first, last, as_of=at, beside=beside)
     publications = [
         {
             "stage": publication.stage.value,
@@ -162,10 +160,10 @@ def rebuild(
         return
     if not publications and not failed:
         written = Lake(rebuilt.root, settings.storage_options)
-        if has_days(written, tenant, first.date(), last.date()):
+        if has_days(written, tenant, first, last):
             out.print("Nothing changed: the same input had given what is published.")
         else:
-            out.print(f"No data: {tenant} has no telemetry from {first:%Y-%m-%d} to {last:%Y-%m-%d}.")
+            out.print(f"No data: {tenant} has no telemetry from {first} to {last}.")
     for publication in publications:
         days = publication["days"]
         out.print(f"{publication['stage']:<8} {counted(len(days), 'day')} published: {', '.join(days)}")

@@ -6,6 +6,7 @@ import os
 import re
 import sys
 from collections.abc import Mapping
+from datetime import date
 from pathlib import Path
 from typing import Annotated
 
@@ -17,6 +18,7 @@ from coworkai.common.errors import SettingsError
 from coworkai.common.settings import CommonSettings, load
 
 DEFAULT_DATA = Path("data")
+DATE = "YYYY-MM-DD"
 
 Data = Annotated[
     Path, typer.Option("--data", metavar="DIR", help="Data folder: lake, stores, keys and logs.")
@@ -45,6 +47,13 @@ out = result_console(os.environ, is_terminal=sys.stdout.isatty())
 """Results."""
 err = Console(stderr=True, highlight=False)
 """Progress and errors, so that results can be piped."""
+
+
+def local_date(value: str) -> date:
+    try:
+        return date.fromisoformat(value)
+    except ValueError:
+        raise typer.BadParameter(f"'{value}' is no date; give {DATE}") from None
 
 
 def tenant_id(value: str) -> str:

@@ -8,7 +8,7 @@ import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import date, datetime
+from datetime import date
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated
@@ -28,11 +28,13 @@ from coworkai.common.control import Capture, Control, Identity
 from coworkai.common.errors import Terminal
 from coworkai.common.wording import counted
 from coworkai.local.commands.options import (
+    DATE,
     DEFAULT_DATA,
     Data,
     Json,
     Tenant,
     err,
+    local_date,
     make_folder,
     out,
     print_json,
@@ -174,9 +176,12 @@ def demo(
     ] = DEMO_DATA,
     seed: Annotated[int, typer.Option(help="Another seed makes another organisation.")] = 7,
     start: Annotated[
-        datetime | None,
+        date | None,
         typer.Option(
-            formats=["%Y-%m-%d"], help="First working day; around the last change of clocks by default."
+            metavar=DATE,
+            parser=local_date,
+            help="First working day; around the last change of clocks by default.",
+            show_default=False,
         ),
     ] = None,
 ) -> None:
@@ -195,10 +200,9 @@ def demo(
     check_settings()
     _warn_of_unused_settings(*NOT_USED)
     _fresh_demo_folder(data)
-    first_day: date | None = None if start is None else start.date()
     # The records hold personal data in clear, so they are not kept beside the lake, which must not.
     with TemporaryDirectory(prefix="coworkai-records-") as records, stop_on_signals():
-        facts = write_organisation(Path(records), seed=seed, start=first_day)
+        facts = write_organisation(Path(records), seed=seed, start=start)
         err.print(
             f"{counted(facts.workers, 'worker')} in {counted(facts.teams, 'team')}, "
             f"{facts.first_day} to {facts.last_day}: {counted(facts.received, 'record')}",
@@ -229,15 +233,21 @@ def _warn_of_unknown_files(folder: Path) -> None:
 
 
 def _fresh_demo_folder(data: Path) -> None:
-    """Raises Terminal when the folder holds something else than an earlier demo."""
+    """Raises Terminal when the folder holds something else than an earlier demo, or a platform runs on it."""
+    from coworkai.local.platform import LOCK_FILE, lock_folder
+
     make_folder(data, "--data")
     mark = data / DEMO_MARK
     if mark.exists():
-        err.print(Text(f"replacing the demo in {data}"), soft_wrap=True)
-        shutil.rmtree(data)
+        with lock_folder(data):
+            err.print(Text(f"replacing the demo in {data}"), soft_wrap=True)
+            for path in data.iterdir():
+                if path.is_dir():
+                    shutil.rmtree(path)
+                elif path.name not in {LOCK_FILE, DEMO_MARK}:
+                    path.unlink()
     elif any(data.iterdir()):
         raise Terminal(f"{data} holds something else than a demo", remedy="give an empty folder with --data")
-    data.mkdir(parents=True, exist_ok=True)
     mark.touch()
 
 

@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from coworkai.common.control import Capture, Control, Identity
+from coworkai.common.control import INGEST_KEY_PREFIX, Capture, Control, Identity
 from coworkai.common.control import Tenant as TenantRow
 from coworkai.common.errors import NotFound, Terminal
 from coworkai.common.insight_policy import NEEDED, InsightPolicy, Writer, WriterLacks
@@ -50,7 +50,8 @@ def list_tenants(data: Data = DEFAULT_DATA, json: Json = False) -> None:
         "tenant", "active", "identity", "keystrokes", "clipboard", "time zone", "min group", box=None
     )
     for each in tenants:
-        table.add_row(*(str(value) for value in _described(each).values()))
+        shown = _described(each) | {"active": "yes" if each.active else "no"}
+        table.add_row(*(str(value) for value in shown.values()))
     out.print(table)
 
 
@@ -232,6 +233,31 @@ def create_key(tenant_id: TenantArgument, data: Data = DEFAULT_DATA, json: Json 
     out.print(made, soft_wrap=True)
 
 
+@key.command("list")
+def list_keys(
+    tenant_id: Annotated[
+        str | None,
+        typer.Argument(metavar="[TENANT]", help="Tenant; all by default.", show_default=False),
+    ] = None,
+    data: Data = DEFAULT_DATA,
+    json: Json = False,
+) -> None:
+    """List collectors' keys by what revokes them, their first 20 characters.
+
+    Example: coworkai key list acme
+    """
+    with _control(data) as control:
+        found = control.ingest_keys(tenant_id)
+    if json:
+        print_json(found)
+        return
+    table = Table("key", "tenant", "created", "revoked", box=None)
+    for each in found:
+        revoked = "" if each.revoked_at is None else f"{each.revoked_at:%Y-%m-%d %H:%M}"
+        table.add_row(each.key, each.tenant_id, f"{each.created_at:%Y-%m-%d %H:%M}", revoked)
+    out.print(table)
+
+
 @key.command("revoke")
 def revoke_key(
     ingest_key: Annotated[
@@ -245,7 +271,12 @@ def revoke_key(
     """
     with _control(data) as control:
         if not control.revoke_ingest_key(ingest_key):
-            raise NotFound("no such live key")
+            folder = shlex.quote(str(data))
+            if ingest_key.startswith(INGEST_KEY_PREFIX):
+                remedy = f"coworkai key list --data {folder} shows them"
+            else:
+                remedy = f"it is one of the partner API: coworkai keys revoke --data {folder}"
+            raise NotFound("no such live key", remedy=remedy)
     out.print("revoked")
 
 
