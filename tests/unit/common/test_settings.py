@@ -124,3 +124,14 @@ def test_a_setting_that_should_be_json_and_is_not_is_named_without_its_value(
     with pytest.raises(SettingsError, match="COWORKAI_STORAGE_OPTIONS: not valid JSON") as raised:
         load(CommonSettings)
     assert "hunter2" not in raised.value.message
+
+
+@pytest.mark.parametrize("name", ["a%20b", "a[1]", "a|b", "a^b", "date=1", "a\\b", "a\tb"])
+def test_a_folder_that_a_lake_would_be_lost_in_is_refused_at_the_start(tmp_path: Path, name: str) -> None:
+    with pytest.raises(SettingsError, match="cannot hold a lake: choose another folder"):
+        load(CommonSettings, tmp_path / name)
+
+
+@pytest.mark.parametrize("name", ["a b", "é", "100%", "a#b?", "it's {mine} (1), 50% off"])
+def test_a_folder_may_have_any_other_name(tmp_path: Path, name: str) -> None:
+    assert load(CommonSettings, tmp_path / name).lake_uri.endswith(f"{name}/lake")

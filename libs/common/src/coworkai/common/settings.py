@@ -30,6 +30,8 @@ GOOGLE_JWKS_URL = "https://www.googleapis.com/oauth2/v3/certs"
 GOOGLE_ISSUER = "https://accounts.google.com"
 LONGEST_ADDRESS_S = 86_400
 """The address of a file works no longer; a file that is replaced stays at least twice as long."""
+_NOT_IN_A_PATH = re.compile(r"[\[\]|^=\\\x00-\x1f]|%[0-9A-Fa-f]{2}")
+"""With one of these in the path of its folder, the engines do not find a Delta table's files again."""
 _FIELD_NAME = re.compile(r'field "(\w+)"')
 
 
@@ -138,6 +140,14 @@ class CommonSettings(BaseSettings):
             missing += [name for name in ("push_audience", "push_service_account") if not getattr(self, name)]
         if missing:
             raise ValueError(f"missing {', '.join(ENV_PREFIX + name.upper() for name in missing)}")
+        return self
+
+    @model_validator(mode="after")
+    def _lake_can_be_found_again(self) -> Self:
+        if "://" not in self.lake_uri and (
+            found := _NOT_IN_A_PATH.search(str(Path(self.lake_uri).absolute()))
+        ):
+            raise ValueError(f"a path with {found[0]!r} in it cannot hold a lake: choose another folder")
         return self
 
     def lease_holder(self) -> str:
