@@ -74,3 +74,8 @@ def test_the_kind_is_the_first_part() -> None:
     assert kind_of("wb:ana:1:00") is FactKind.BLOCK
     assert kind_of("kpi") is FactKind.KPI
     assert kind_of("https://example.com") is None
+
+
+def test_a_date_that_is_none_is_said_to_be_none() -> None:
+    with pytest.raises(ValueError, match="'someday' is no date"):
+        fact_name("kpi:ana:someday:focus_s")

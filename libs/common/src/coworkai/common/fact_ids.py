@@ -117,11 +117,18 @@ def fact_name(identifier: str) -> FactName:
         raise ValueError("parts are missing or too many")
     if kind is FactKind.GROUP:
         level, group, period, on, measure = parts
-        return FactName(kind, group, date.fromisoformat(on), (level, period, measure))
+        return FactName(kind, group, _date(on), (level, period, measure))
     subject, on, *rest = parts
     if REST[kind][-1:] in {("n",), ("rank",)} and not _is_number(rest[-1]):
         raise ValueError("the last part is no number")
-    return FactName(kind, subject, date.fromisoformat(on), tuple(rest))
+    return FactName(kind, subject, _date(on), tuple(rest))
+
+
+def _date(on: str) -> date:
+    try:
+        return date.fromisoformat(on)
+    except ValueError:
+        raise ValueError(f"'{on}' is no date") from None
 
 
 @lru_cache(maxsize=65_536)

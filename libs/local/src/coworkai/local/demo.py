@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import shlex
+import shutil
+import sys
 from collections.abc import Mapping
 from datetime import date
+from pathlib import Path
 
 import polars as pl
 from rich.console import Console
@@ -55,6 +59,8 @@ def show_demo(
     console.print(f"report   {report_address(settings, tenant_id, user_id, day)}", soft_wrap=True)
     console.print(f"lake     {settings.lake_uri}", soft_wrap=True)
     data = shlex.quote(str(settings.data_dir))
+    if (activated := activation(os.environ.get("PATH", ""), Path(sys.executable).parent)) is not None:
+        console.print(activated, soft_wrap=True)
     console.print(f"Look around: coworkai tables --data {data}", soft_wrap=True)
     if (first := first_block(blocks)) is not None:
         console.print(
@@ -68,6 +74,15 @@ def show_demo(
         )
     for line in api_calls(data, tenant_id, user_id, day):
         console.print(line, soft_wrap=True)
+
+
+def activation(search_path: str, commands: Path) -> str | None:
+    """How a shell comes by the commands, which are in the folder `commands`; None where it finds them."""
+    if shutil.which("coworkai", path=search_path) is not None:
+        return None
+    if commands.is_relative_to(Path.cwd()):
+        commands = commands.relative_to(Path.cwd())
+    return f"First, in each terminal: . {shlex.quote(str(commands / 'activate'))}"
 
 
 def api_calls(data: str, tenant_id: str, user_id: str, day: date) -> list[str]:

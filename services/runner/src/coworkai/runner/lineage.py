@@ -175,7 +175,10 @@ def _name(identifier: str) -> FactName:
         return fact_name(f"{FactKind.SLICE}:{block}#{sequence}" if is_slice else identifier)
     except ValueError as error:
         kinds = ", ".join(f"{kind}:…" for kind in FactKind)
-        raise NotFound(f"no id of a fact: {error}", remedy=f"{kinds}, wb:…/3 (a slice)") from None
+        raise NotFound(
+            f"no id of a fact: {error}",
+            remedy=f"copy one from a brief's evidence, or from Gold: {kinds}, wb:…/3 (a slice)",
+        ) from None
 
 
 # ------------------------------------------------------------------------------------------ published rows
@@ -199,7 +202,10 @@ class _PublishedGold:
 
 def _only(rows: pl.DataFrame, what: str) -> Mapping[str, object]:
     if rows.is_empty():
-        raise NotFound(f"no {what} of this id is published")
+        raise NotFound(
+            f"no {what} of this id is published",
+            remedy="it is another tenant's, mistyped, or was replaced when its day was computed anew",
+        )
     return rows.row(0, named=True)
 
 

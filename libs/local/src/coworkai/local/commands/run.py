@@ -94,7 +94,8 @@ def up(
                 announce=_announce,
                 release_holder=control.release_holder,
             ) as platform:
-                out.print(f"CoworkAI is up on {data}. Ctrl-C stops it.")
+                out.print(f"CoworkAI is up on {data}. Ctrl-C stops it.", soft_wrap=True)
+                out.print(f"The API's reference is at {platform.url('partner-api')}/docs", soft_wrap=True)
                 if not control.tenants():
                     command = shlex.join(["coworkai", "tenant", "set", "acme", "--data", str(data)])
                     out.print(f"No tenant yet: {command}", soft_wrap=True)
