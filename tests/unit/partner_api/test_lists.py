@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import polars as pl
 import pytest
-from tests.unit.partner_api.conftest import Api
+from tests.unit.partner_api.conftest import OTHER_TENANT, TENANT, Api
 from tests.unit.partner_api.gold_lake import GoldLake, day, kpis, rows, workblock
 
 from coworkai.common.control import Stage
@@ -378,6 +378,20 @@ def test_groups_are_not_rows_of_a_worker(api: Api, lake: GoldLake) -> None:
     assert seen(api.worker_token("ana"), group_id="ben") == []
 
 
+def test_an_answer_to_what_is_all_wrong_is_no_larger_than_one_to_what_is_a_little_wrong(api: Api) -> None:
+    key, wrong = api.key(), [f"f{number}" for number in range(3_000)]
+    export = {"resource": "usage", "filters": {"kind": wrong}, "fields": wrong}
+    for answer in (
+        api.get("/v1/usage", key=key, params={"fields": ",".join(wrong[:2_000])}),
+        api.get("/v1/usage", key=key, params={"kind": wrong[:250]}),
+        api.get("/v1/me", key=key, params=dict.fromkeys(wrong[:250], "1")),
+        api.post("/v1/exports", key=key, json=export),
+    ):
+        assert answer.status_code == 422
+        assert len(answer.json()["errors"]) == 20
+        assert len(answer.content) < 10_000
+
+
 def test_a_copy_that_is_current_is_not_sent_again_costs_no_quota_and_tells_nobody(
     api: Api, lake: GoldLake
 ) -> None:
@@ -416,6 +430,17 @@ def test_an_etag_is_of_the_tables_versions_the_query_and_the_rows_of_the_caller(
     lake.publish_kpis(day(1))
     lake.forget_snapshots(api)
     assert tag() != first
+
+
+def test_a_copy_of_one_tenants_answer_is_not_current_for_another(api: Api, lake: GoldLake) -> None:
+    keys = {}
+    for tenant in (TENANT, OTHER_TENANT):
+        lake.publish({day(0): {}}, tenant_id=tenant)
+        keys[tenant] = api.key(tenant=tenant)
+    for path in ("/v1/workblocks", "/v1/workers", "/v1/tables"):
+        mine = api.get(path, key=keys[TENANT])
+        theirs = api.get(path, key=keys[OTHER_TENANT], headers={"if-none-match": mine.headers["etag"]})
+        assert (mine.status_code, theirs.status_code) == (200, 200)
 
 
 def test_every_person_in_an_answer_finds_the_read_in_their_access_log(api: Api, lake: GoldLake) -> None:

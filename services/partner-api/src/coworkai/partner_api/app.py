@@ -20,6 +20,7 @@ from coworkai.partner_api.edge import Edge
 from coworkai.partner_api.guard import check_routes, exchange_of
 from coworkai.partner_api.problems import (
     KINDS,
+    MAX_FIELD_ERRORS,
     Code,
     FieldError,
     Refused,
@@ -75,7 +76,6 @@ ROUTERS = (
     workers.router,
     sharing.router,
 )
-MAX_FIELD_ERRORS = 20
 
 
 def create_app(settings: PartnerApiSettings, clock: Clock = utc_now, network: Network | None = None) -> Edge:

@@ -1,7 +1,7 @@
 """Weak ETags of what an answer is made of, so that "not modified" is known before anything is read.
 
-An answer is fixed by the versions of the tables that it is read from, the query, and the rows that the caller
-may see. A new version of another table leaves it what it is.
+An answer is fixed by the tenant, the versions of the tables that it is read from, the query, and the rows
+that the caller may see. A new version of another table leaves it what it is.
 """
 
 from __future__ import annotations
@@ -14,10 +14,18 @@ from starlette.responses import Response
 _DIGEST_BYTES = 15
 
 
-def etag(versions: Collection[int | None], query: bytes, worker_ids: Collection[str] | None) -> str:
-    """`W/"…"` of table versions, the digest of a query, and the workers that the caller is limited to."""
+def etag(
+    tenant_id: str | None,
+    versions: Collection[int | None],
+    query: bytes,
+    worker_ids: Collection[str] | None,
+) -> str:
+    """`W/"…"` of tenant, table versions, the digest of a query, and the workers the caller is limited to.
+
+    `tenant_id` is None for what is the same for all; a copy of one tenant's is never current for another.
+    """
     digest = hashlib.blake2b(query, digest_size=_DIGEST_BYTES)
-    digest.update(repr((tuple(versions), worker_ids)).encode())
+    digest.update(repr((tenant_id, tuple(versions), worker_ids)).encode())
     return f'W/"{digest.hexdigest()}"'
 
 

@@ -253,5 +253,5 @@ def _refuse_unknown_parameters(request: Request) -> None:
             Code.UNKNOWN_PARAMETER,
             "the query has parameters that this does not know",
             remedy=f"known here: {', '.join(sorted(known)) or 'none'}",
-            errors=[FieldError(f"query.{name[:64]}", "unknown parameter") for name in unknown[:20]],
+            errors=[FieldError(f"query.{name[:64]}", "unknown parameter") for name in unknown],
         )

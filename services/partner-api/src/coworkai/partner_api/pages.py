@@ -24,7 +24,7 @@ from urllib.parse import parse_qsl
 import msgspec
 
 from coworkai.partner_api.formats import TABULAR, Format, chosen
-from coworkai.partner_api.problems import Code, FieldError, Refused
+from coworkai.partner_api.problems import MAX_FIELD_ERRORS, Code, FieldError, Refused
 from coworkai.partner_api.resources import Resource
 from coworkai.partner_api.secrets import Purpose, Secrets
 
@@ -206,7 +206,7 @@ def check_pages(form: Format, given: Collection[str]) -> None:
 def _unknown(fields: Collection[str], known: Collection[str]) -> list[FieldError]:
     return [
         FieldError("query.fields", f"{name[:64]!r}: fields are {', '.join(known)}")
-        for name in sorted(set(fields) - set(known))
+        for name in sorted(set(fields) - set(known))[:MAX_FIELD_ERRORS]
     ]
 
 

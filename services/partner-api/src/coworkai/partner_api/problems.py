@@ -16,6 +16,8 @@ from coworkai.common.errors import CoworkError, Transient
 PROBLEM_JSON = "application/problem+json"
 RETRY_AFTER_S = 1
 SHARING_PREFIX = "/delta-sharing"
+MAX_FIELD_ERRORS = 20
+"""Things that one problem tells of; an answer is no larger for a request that is all wrong."""
 
 
 class Code(StrEnum):
@@ -199,7 +201,7 @@ class Refused(CoworkError):
         self.kind = code
         self.code = code.value
         self.status = KINDS[code].status
-        self.errors = tuple(errors)
+        self.errors = tuple(errors[:MAX_FIELD_ERRORS])
         self.headers = dict(headers or {})
 
 

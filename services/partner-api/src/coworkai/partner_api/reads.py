@@ -112,7 +112,7 @@ class Reads:
         else:
             data_version, begin = self._cursors.read(query.cursor, bound, query)
             snapshot = await self._pinned(caller.tenant_id, data_version)
-        tag = etag((snapshot.versions.get(resource.table.id),), query.digest, mine)
+        tag = etag(caller.tenant_id, (snapshot.versions.get(resource.table.id),), query.digest, mine)
         answered = {"etag": tag, "x-data-version": str(snapshot.data_version), "vary": _VARY}
         if is_current(headers.get("if-none-match"), tag):
             return not_modified(answered)
@@ -160,7 +160,9 @@ class Reads:
         snapshot = await self._gold.snapshot(caller.tenant_id, as_of)
         asked = f"{request.url.path}?{sorted(request.query_params.multi_items())}{given}"
         versions = [snapshot.versions.get(table.id) for table in tables]
-        tag = etag(versions, hashlib.sha256(asked.encode()).digest(), caller.limited_to(None))
+        tag = etag(
+            caller.tenant_id, versions, hashlib.sha256(asked.encode()).digest(), caller.limited_to(None)
+        )
         headers = {"etag": tag, "x-data-version": str(snapshot.data_version), "vary": _VARY}
         is_same = is_current(request.headers.get("if-none-match"), tag)
         return Opened(caller, snapshot, given, headers, is_same)

@@ -89,7 +89,7 @@ _CATALOGUE = msgspec.json.encode(
         "next_cursor": None,
     }
 )
-_CATALOGUE_TAG = etag((), hashlib.sha256(_CATALOGUE).digest(), None)
+_CATALOGUE_TAG = etag(None, (), hashlib.sha256(_CATALOGUE).digest(), None)
 
 
 @router.get(

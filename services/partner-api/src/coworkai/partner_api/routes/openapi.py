@@ -44,7 +44,7 @@ async def _document(api: FastAPI) -> bytes:
 
 def _answer(request: Request, body: bytes, media_type: str, more: dict[str, str]) -> Response:
     """The body, or 304 for who has it."""
-    tag = etag((), hashlib.sha256(body).digest(), None)
+    tag = etag(None, (), hashlib.sha256(body).digest(), None)
     headers = {"etag": tag, "cache-control": "public, max-age=300", **more}
     if is_current(request.headers.get("if-none-match"), tag):
         return not_modified(headers)
