@@ -316,6 +316,16 @@ class LogContract:
         asyncio.run(read(three_reads, ["eve"]))
         assert three_reads.verify_tenant("acme").broken == [Broken(("acme", ""), 0, Fault.UNSEALED)]
 
+    def test_a_count_of_chains_that_was_removed_is_missed_also_when_it_begins_anew(
+        self, three_reads: AccessLog, database: Database
+    ) -> None:
+        with database.write() as connection:
+            connection.execute(text("DELETE FROM access_log WHERE worker_id = 'ben'"))
+            connection.execute(text("DELETE FROM access_log_heads WHERE worker_id IN ('ben', '')"))
+        assert three_reads.verify_tenant("acme").broken == [Broken(("acme", ""), 0, Fault.CHANGED)]
+        asyncio.run(read(three_reads, ["eve"]))
+        assert three_reads.verify_tenant("acme").broken == [Broken(("acme", ""), 1, Fault.CHANGED)]
+
     def test_going_on_with_a_chain_hides_nothing(self, three_reads: AccessLog, database: Database) -> None:
         with database.write() as connection:
             connection.execute(text("DELETE FROM access_log WHERE worker_id = 'ana' AND seq = 3"))

@@ -208,17 +208,20 @@ class AccessLog:
         """Look at the chains of all the tenant's workers, and whether all that were begun are there."""
         heads, log = schema.access_log_heads, schema.access_log
         with self._database.read() as connection:
-            # In this order: chains that begin meanwhile are in the second only.
+            # In this order: of an honest log there are no fewer chains than before, and no more than after.
             begun = self._chains.counted(connection, (tenant_id, _CHAINS))
             of_heads = select(heads.c.worker_id).where(heads.c.tenant_id == tenant_id)
             of_rows = select(log.c.worker_id).where(log.c.tenant_id == tenant_id)
             workers = [each for each in connection.scalars(of_heads.union(of_rows)) if each != _CHAINS]
+            counted = self._chains.counted(connection, (tenant_id, _CHAINS))
         results = [self.verify(tenant_id, worker_id) for worker_id in sorted(workers)]
         broken = [fault for each in results for fault in each.broken]
-        if begun is None:
+        if begun is None or counted is None:
             broken.insert(0, Broken((tenant_id, _CHAINS), 0, Fault.UNSEALED))
         elif len(workers) < begun:
             broken.insert(0, Broken((tenant_id, _CHAINS), len(workers), Fault.MISSING))
+        elif len(workers) > counted:
+            broken.insert(0, Broken((tenant_id, _CHAINS), counted, Fault.CHANGED))
         return Verification(len(workers), sum(each.entries for each in results), broken)
 
     async def _write(self) -> None:
