@@ -217,6 +217,17 @@ def test_whose_rows_are_shown_is_told_to_them(api: Api, lake: GoldLake) -> None:
     assert len(lake.reads_of(api, "cleo")) == before + 1
 
 
+def test_a_value_that_few_of_a_large_group_have_is_told_to_those_few(api: Api, lake: GoldLake) -> None:
+    everybody = [kpi(user, day(2), "active_s", 100.0) for user in RED + BLUE]
+    lake.publish(
+        {day(2): {GOLD_KPI_DAILY.id: rows(GOLD_KPI_DAILY, *everybody, kpi("ana", day(2), "focus_s", 7.0))}}
+    )
+    only = {"start_date": day(2).isoformat(), "end_date": day(2).isoformat()}
+    found = ask(api, api.key(Scope.METRICS), measures=["active_s", "focus_s"], **only)
+    assert cells(found, "measure", "value", "contributors") == [("active_s", 700.0, 7), ("focus_s", 7.0, 1)]
+    assert [user for user in RED + BLUE if lake.reads_of(api, user)] == ["ana"]
+
+
 def test_a_limited_key_has_its_own_workers_only(api: Api, lake: GoldLake) -> None:
     key = api.key(Scope.METRICS, workers={"ana", "fay"})
     assert cells(ask(api, key, group_by=["worker"]), "group_id") == [("ana",), ("fay",)]

@@ -220,7 +220,7 @@ class Computed:
 def computed_cells(snapshot: Snapshot, query: Asked, worker_ids: Sequence[str] | None) -> Computed:
     """Cells of workers' days by the catalogue's aggregations; of `worker_ids` only, where there are some.
 
-    A group of fewer than SMALLEST_GROUP shows its workers' rows, as one that is chosen by worker does.
+    A value that fewer than SMALLEST_GROUP workers have shows their rows, as one that is chosen by worker does.
     Raises as `Snapshot.collect`.
     """
     days = _worker_days(snapshot, query, worker_ids)
@@ -261,9 +261,11 @@ def computed_cells(snapshot: Snapshot, query: Asked, worker_ids: Sequence[str] |
         suppressed=pl.lit(None, pl.String),
         published_at=pl.lit(None, pl.Datetime("us", "UTC")),
     ).select(_COLUMNS)
-    of_cell = pl.col("user_id").n_unique().over(index)
     is_personal = query.level == "worker" or worker_ids is not None
-    shown = placed if is_personal else placed.filter(of_cell < SMALLEST_GROUP)
+    is_of_few = [
+        pl.col(one.name).is_not_null() & (contributors(one).over(index) < SMALLEST_GROUP) for one in measures
+    ]
+    shown = placed if is_personal else placed.filter(pl.any_horizontal(is_of_few))
     return Computed(whole.sort("date", "group_id", "measure"), frozenset(shown["user_id"]))
 
 
