@@ -220,7 +220,7 @@ class Computed:
 def computed_cells(snapshot: Snapshot, query: Asked, worker_ids: Sequence[str] | None) -> Computed:
     """Cells of workers' days by the catalogue's aggregations; of `worker_ids` only, where there are some.
 
-    A value that fewer than SMALLEST_GROUP workers have shows their rows, as one that is chosen by worker does.
+    A value that fewer than SMALLEST_GROUP workers have shows their rows, as one chosen by worker does.
     Raises as `Snapshot.collect`.
     """
     days = _worker_days(snapshot, query, worker_ids)
