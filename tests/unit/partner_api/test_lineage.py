@@ -25,7 +25,6 @@ from coworkai.partner_api.principal import Scope
 from coworkai.runner.app import create_app
 from coworkai.runner.settings import RunnerSettings
 
-
 MONDAY = DAY - timedelta(days=DAY.weekday())
 
 
@@ -74,6 +73,9 @@ def test_a_workblock_a_slice_and_a_measure_lead_to_the_records_they_came_from(ap
     assert found["recount"]["active_s"] == block["active_s"]
     assert [run["stage"] for run in found["runs"]] == ["stage1", "silver"]
     assert sorted(event["table"] for event in found["events"]) == ["bronze/activities", "bronze/keystrokes"]
+    for event in found["events"]:
+        assert event["file"].startswith(f"{event['table']}/event_date={event['event_date']}/")
+        assert (place.folder / "lake" / event["file"]).is_file()
     sequence = place.read(GOLD_SLICES).filter(pl.col("keystroke_minutes") > 0)["sequence"][0]
     for identifier in (f"{block['workblock_id']}/{sequence}", f"slice:{block['workblock_id']}#{sequence}"):
         assert len(trace(api, identifier).json()["keystroke_minutes"]) == 1

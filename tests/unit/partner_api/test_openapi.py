@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from openapi_spec_validator import validate
 from tests.unit.partner_api.conftest import Api
 
 from coworkai.common.settings import Mode
+from coworkai.partner_api import openapi
 from coworkai.partner_api.app import create_app
 from coworkai.partner_api.openapi.document import document, encoded, operations_of, subschemas
 from coworkai.partner_api.problems import KINDS, Code
@@ -89,6 +91,19 @@ def test_every_example_is_an_instance_of_its_schema(found: dict[str, Any]) -> No
                 pytest.fail(f"{media['schema']}: {error.json_path}: {error.message}")
             checked += 1
     assert checked > 100
+
+
+def test_every_answer_in_json_has_an_example_that_the_sample_organisation_gave(found: dict[str, Any]) -> None:
+    given = msgspec.json.decode(resources.files(openapi).joinpath("examples.json").read_bytes())
+    without = {
+        operation["operationId"]
+        for item in found["paths"].values()
+        for operation in item.values()
+        for status, response in operation["responses"].items()
+        if status.startswith("2") and "application/json" in response.get("content", {})
+    } - given.keys()
+    # A token for whoever has a client's secret.
+    assert without == {"create_access_token"}
 
 
 def test_every_operation_says_what_it_does_and_what_it_needs(found: dict[str, Any]) -> None:

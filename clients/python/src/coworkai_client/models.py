@@ -600,7 +600,7 @@ class LineageEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     """the collector's id"""
     event_date: dt.date
     file: str
-    """file that it is in"""
+    """file that it is in, below the lake"""
     version: int
     """version of the table that was read"""
 

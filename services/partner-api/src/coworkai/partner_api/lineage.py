@@ -53,10 +53,17 @@ class FactLineage:
             **traced,
             "row": without_content(traced["row"]),
             "recount": without_content(traced["recount"]),
+            "events": [{**event, "file": _below_lake(event)} for event in traced["events"]],
         }
 
     async def aclose(self) -> None:
         await self._client.aclose()
+
+
+def _below_lake(event: Mapping[str, Any]) -> str:
+    """The event's file, from its table's folder on: where the lake is, is nobody's matter."""
+    table, file = event["table"], event["file"]
+    return str(file[file.rindex(f"/{table}/") + 1 :])
 
 
 def without_content(row: Mapping[str, Any]) -> dict[str, Any]:

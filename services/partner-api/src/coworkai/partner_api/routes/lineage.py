@@ -47,7 +47,7 @@ class LineageEvent(BaseModel):
     table: str = Field(examples=["bronze/activities"])
     event_id: str = Field(description="the collector's id")
     event_date: dt.date
-    file: str = Field(description="file that it is in")
+    file: str = Field(description="file that it is in, below the lake")
     version: int = Field(description="version of the table that was read")
 
 

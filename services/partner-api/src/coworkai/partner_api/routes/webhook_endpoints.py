@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Request
+from fastapi import APIRouter, Path, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from coworkai.partner_api.guard import Access, Caller, authorise, guarded
@@ -178,6 +178,7 @@ async def update_webhook_endpoint(
     operation_id="delete_webhook_endpoint",
     summary="Delete a webhook endpoint",
     status_code=204,
+    response_class=Response,
 )
 async def delete_webhook_endpoint(
     endpoint_id: EndpointId, request: Request, caller: Annotated[Caller, guarded(ACCESS)]
