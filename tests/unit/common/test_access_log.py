@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import json
 from collections.abc import Collection, Iterator
@@ -298,6 +299,10 @@ class LogContract:
         assert three_reads.verify("acme", "ana").broken == [broken]
         assert three_reads.verify_tenant("acme").broken == [broken]
         assert three_reads.verify("acme", "ben").broken == []
+
+    def test_an_id_that_the_store_cannot_hold_is_nobodys_and_no_outage(self, three_reads: AccessLog) -> None:
+        with contextlib.suppress(Terminal):
+            assert three_reads.page("acme", "an\0a") == []
 
     def test_a_chain_that_is_gone_whole_is_missed(self, three_reads: AccessLog, database: Database) -> None:
         with database.write() as connection:

@@ -1,7 +1,7 @@
 """The relational store behind the control plane: SQLite on one machine, PostgreSQL in the cloud, by URL.
 
-A store that does not answer raises StorageUnavailable. On SQLite a writing transaction takes the write lock
-where it begins, so writers wait for their turn instead of failing.
+A store that does not answer raises StorageUnavailable, a value that it cannot hold Terminal. On SQLite a
+writing transaction takes the write lock where it begins, so writers wait for their turn instead of failing.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from sqlalchemy import (
     text,
 )
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DataError, DBAPIError
 
 from coworkai.common.control.schema import REVISION, metadata, tenants
 from coworkai.common.errors import SettingsError, StorageUnavailable, Terminal
@@ -132,6 +132,9 @@ class Database:
                 connection.begin(),
             ):
                 yield connection
+        except DataError as error:
+            # A null character, or text that is too long: it would fail again, however often it is tried.
+            raise Terminal("the control store cannot hold a value of this") from error
         except DBAPIError as error:
             raise StorageUnavailable(
                 f"the control store did not answer ({type(error.orig).__name__})"
