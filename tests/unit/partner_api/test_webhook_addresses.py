@@ -170,6 +170,14 @@ def test_a_name_without_an_address_is_told_apart() -> None:
     assert posted(ReceiverNetwork(), "https://hooks.example.com/").fault is Fault.UNRESOLVED
 
 
+def test_no_proxy_of_the_environment_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://10.0.0.1:3128")
+    network = ReceiverNetwork({"hooks.example.com": ["93.184.215.14"]})
+    assert posted(network, "https://hooks.example.com/").status == 204
+    assert network.connected == [("93.184.215.14", 443)]
+
+
 def test_a_redirect_inside_leads_nowhere() -> None:
     network = ReceiverNetwork({"hooks.example.com": ["93.184.215.14"]})
     network.answer = lambda _request: Reply(302, {"location": "http://169.254.169.254/"})

@@ -23,6 +23,7 @@ from coworkai.partner_api.webhooks.endpoints import Changes, Endpoints, Endpoint
 from coworkai.partner_api.webhooks.event_types import DayReady, EventType
 from coworkai.partner_api.webhooks.events import Events, Occurrence
 from coworkai.partner_api.webhooks.outbound import Fault, Received
+from coworkai.partner_api.webhooks.schedule import MAX_ATTEMPTS
 
 URL = "https://hooks.example.com/"
 GOOD, BAD = Received(204), Received(fault=Fault.TIMEOUT)
@@ -163,10 +164,13 @@ class DeliveriesContract:
 
     def test_an_endpoint_is_disabled_once_however_many_attempts_find_it_failing(self, store: Store) -> None:
         endpoint_id = store.endpoint()
-        store.emit(*range(AT_ONCE + 1))
-        store.finish(store.claim(1)[0], BAD)
-        store.now += timedelta(days=5)
-        claimed = [one for one in store.claim() if one.attempt == 1][:AT_ONCE]
+        store.emit(*range(AT_ONCE))
+        for _ in range(MAX_ATTEMPTS - 1):
+            for one in store.claim():
+                store.finish(one, BAD)
+            store.now += timedelta(days=2)
+        claimed = store.claim()
+        store.emit(AT_ONCE)
         at_once(lambda number: store.finish(claimed[number], BAD))
         assert store.endpoints.get(store.caller(), endpoint_id).state is EndpointState.DISABLED
         assert [event.action for event in store.audit.page(TENANT)][:2] == [

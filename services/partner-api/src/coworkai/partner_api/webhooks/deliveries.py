@@ -260,7 +260,7 @@ class Deliveries:
     def _count_failure(
         self, connection: Connection, one: Claimed, outcome: Outcome, started_at: datetime, now: datetime
     ) -> None:
-        """Disable the endpoint when it is gone, or has taken nothing for days."""
+        """Disable the endpoint when it is gone, or has taken nothing for days and an event is given up."""
         endpoint = connection.execute(
             update(endpoints)
             .where(
@@ -273,7 +273,7 @@ class Deliveries:
             return
         if outcome is Outcome.GONE:
             reason = DisabledReason.GONE
-        elif now - endpoint.failing_since >= schedule.DISABLED_AFTER:
+        elif outcome is Outcome.FAILED and now - endpoint.failing_since >= schedule.DISABLED_AFTER:
             reason = DisabledReason.FAILING
         else:
             return
@@ -283,6 +283,12 @@ class Deliveries:
             .values(state=EndpointState.DISABLED.value, disabled_reason=reason.value, updated_at=now)
         )
         cancel_pending(connection, one.endpoint_id, now)
+        log.warning(
+            "webhook endpoint disabled",
+            endpoint=one.endpoint_id,
+            tenant=one.tenant_id,
+            reason=reason.value,
+        )
         self._audit.append(
             connection,
             one.tenant_id,

@@ -23,7 +23,7 @@ JITTER = 0.2
 """A pause is up to this share longer, so that what failed together does not come back together."""
 LONGEST_RETRY_AFTER = timedelta(days=1)
 DISABLED_AFTER = timedelta(days=5)
-"""An endpoint that has taken nothing for so long is disabled."""
+"""An endpoint that has taken nothing for so long is disabled when the next event is given up."""
 
 
 def next_attempt(
