@@ -199,6 +199,21 @@ def test_an_operation_that_is_going_away_says_so_in_every_answer(example: Api) -
     assert "deprecation" not in example.get("/v1/me", key=example.key()).headers
 
 
+def test_a_process_whose_work_beside_the_requests_has_ended_is_not_ready(api: Api) -> None:
+    async def ends() -> None:
+        raise ValueError(SECRET)
+
+    async def begin() -> None:
+        api.services._run(ends())
+        await asyncio.sleep(0)
+
+    assert api.get("/readyz").status_code == 200
+    api.run(begin())
+    answer = api.get("/readyz")
+    assert (answer.status_code, SECRET in answer.text) == (503, False)
+    assert api.get("/v1/me", key=api.key()).status_code == 200
+
+
 # ------------------------------------------------------------------------------------------------ quotas
 def test_a_caller_is_told_its_quota_and_what_is_left_of_it(start: Callable[..., Api]) -> None:
     api = start(rate_limit_per_minute=3)

@@ -567,6 +567,28 @@ def test_old_days_are_paged_like_recent_ones(api: Api, lake: GoldLake) -> None:
     assert whole.text.count("\n") == len(ben)
 
 
+def test_days_of_more_rows_than_are_kept_are_not_read_whole_for_a_few_of_them(
+    start: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    api = start(max_bulk_rows=5)
+    lake = GoldLake(api.settings.data_dir / "lake")
+    for number in range(2):
+        lake.publish_kpis(day(number))
+    key = api.key()
+
+    def rows_of_ana() -> tuple[int, int]:
+        paged = pages(api, "/v1/kpis/daily", key, worker_id="ana", fields="value", limit=4)
+        whole = api.get("/v1/workblocks", key=key, params={"worker_id": "ana", "format": "csv"})
+        return len(paged), whole.text.count("\r\n") - 1
+
+    monkeypatch.setattr("coworkai.partner_api.selection.ROWS_A_HOT_DAY", 1)
+    assert rows_of_ana() == (6, 2)
+    assert api.services.hot.rows == 0
+    monkeypatch.undo()
+    assert rows_of_ana() == (6, 2)
+    assert api.services.hot.rows == 16
+
+
 def test_one_workers_days_in_memory_are_the_rows_of_the_pages(api: Api, lake: GoldLake) -> None:
     half = datetime(2026, 10, 26, 9, 0, 0, 500_000, tzinfo=UTC)
     for number in range(3):

@@ -37,6 +37,7 @@ BULK_AT_ONCE = 2
 """Whole ranges that are put together at one time, over all callers."""
 _VARY = "Accept, Authorization"
 _KEPT_QUERIES = 4096
+_KEPT_QUERY_BYTES = 1024
 _encoder = msgspec.json.Encoder()
 
 
@@ -100,7 +101,7 @@ class Reads:
     async def list(self, resource: Resource, request: Request, caller: Caller) -> Response:
         """The answer to a list. Raises Refused, VersionNotFound, VersionExpired, StorageUnavailable."""
         headers = request.headers
-        query = parsed(resource, request.scope["query_string"], headers.get("accept"))
+        query = _query(resource, request.scope["query_string"], headers.get("accept"))
         mine = caller.limited_to(None)
         bound = (caller.tenant_id, repr(mine))
         begin = None
@@ -260,9 +261,16 @@ async def record(
         await caller.record(resource.operation, worker_ids, start, end, rows)
 
 
+def _query(resource: Resource, query_string: bytes, accept: str | None) -> Query:
+    """The query of a list. Raises as `parse`."""
+    if len(query_string) > _KEPT_QUERY_BYTES:
+        return parse(resource, parameters(query_string), accept)
+    return _kept_query(resource, query_string, accept)
+
+
 @lru_cache(_KEPT_QUERIES)
-def parsed(resource: Resource, query_string: bytes, accept: str | None) -> Query:
-    """The query of a list, remembered: clients ask the same again and again. Raises as `parse`."""
+def _kept_query(resource: Resource, query_string: bytes, accept: str | None) -> Query:
+    """Remembered: clients ask the same again and again."""
     return parse(resource, parameters(query_string), accept)
 
 

@@ -23,6 +23,8 @@ from coworkai.partner_api.resources import WORKER, Resource
 Frame = TypeVar("Frame", pl.DataFrame, pl.LazyFrame)
 RECENT_DAYS = 35
 """So many of a table's newest days are kept in memory once any rows of them are asked for."""
+ROWS_A_HOT_DAY = 500_000
+"""Days with more are not, unless all of their rows are asked for."""
 ROWS_A_SCAN = 2_000_000
 """Days that are not kept are read together up to so many rows, before filters."""
 DAYS_INLINE = 62
@@ -172,9 +174,10 @@ class Rows:
         partitions = resource.partitions(snapshot)
         if not days:
             return _none(selection)
+        height = sum(partitions[day].rows for day in days)
         if selection.worker_ids is None and not selection.query.filters and resource.derived is None:
-            check_height(sum(partitions[day].rows for day in days), max_rows)
-        if resource.derived is not None or days[0] in _recent(partitions):
+            check_height(height, max_rows)
+        if resource.derived is not None or (height <= max_rows and _recent(partitions).issuperset(days)):
             loaded = self._hot.load(snapshot, resource, days).values()
             frames = [_filtered(one.of(selection.worker_ids), selection) for one in loaded]
             check_height(sum(frame.height for frame in frames), max_rows)
@@ -219,7 +222,8 @@ class Rows:
 
 
 def _recent(partitions: Mapping[date, Partition]) -> set[date]:
-    return set(list(partitions)[-RECENT_DAYS:])
+    """The days that are kept in memory whoever's rows of them are asked for."""
+    return {day for day in list(partitions)[-RECENT_DAYS:] if partitions[day].rows <= ROWS_A_HOT_DAY}
 
 
 def _scan(selection: Selection, days: Sequence[date]) -> pl.LazyFrame:

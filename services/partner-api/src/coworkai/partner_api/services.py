@@ -17,7 +17,9 @@ from coworkai.common.calls import Calls
 from coworkai.common.clock import Clock, utc_now
 from coworkai.common.control import Control, Database
 from coworkai.common.control.access_log import AccessLog
+from coworkai.common.errors import Transient
 from coworkai.common.lake import Lake
+from coworkai.common.observability import get_logger
 from coworkai.partner_api.authentication import Authenticator
 from coworkai.partner_api.credentials import Credentials
 from coworkai.partner_api.exports import Exporter, ExportStore
@@ -39,6 +41,7 @@ from coworkai.partner_api.tokens import Tokens
 from coworkai.partner_api.webhooks.outbound import Network
 from coworkai.partner_api.webhooks.webhooks import Webhooks
 
+log = get_logger(__name__)
 T = TypeVar("T")
 STORE_THREADS = 8
 
@@ -141,7 +144,9 @@ class Services:
         self.database.close()
 
     def ready(self) -> None:
-        """Raises StorageUnavailable when the control store does not answer."""
+        """Raises Transient when the control store does not answer, or work beside the requests has ended."""
+        if any(task.done() for task in self._background):
+            raise Transient("work beside the requests has ended")
         self.database.ping()
 
     async def in_store(self, work: Callable[[], T]) -> T:
@@ -149,7 +154,18 @@ class Services:
         return await asyncio.get_running_loop().run_in_executor(self._threads, copy_context().run, work)
 
     def _run(self, work: Coroutine[Any, Any, None]) -> None:
-        self._background.append(asyncio.create_task(work))
+        task = asyncio.create_task(work)
+        task.add_done_callback(_tell_of_end)
+        self._background.append(task)
+
+
+def _tell_of_end(task: asyncio.Task[None]) -> None:
+    try:
+        task.result()
+    except asyncio.CancelledError:
+        return
+    except Exception:
+        log.exception("work beside the requests has ended")
 
 
 def services_of(request: Request) -> Services:

@@ -231,17 +231,12 @@ def _shown(export: Export, signed: Any) -> dict[str, object]:
         }
         for number, file in enumerate(export.files)
     ]
-    same = {
-        name: getattr(export, name)
-        for name in ExportJob.model_fields
-        if name not in {"resource", "files", "state"}
-    }
-    return {
-        **same,
+    told: dict[str, object] = {
         "state": export.state.value,
         "resource": export.resource.path,
         "files": files if export.state is ExportState.READY else [],
     }
+    return {name: told[name] if name in told else getattr(export, name) for name in ExportJob.model_fields}
 
 
 def _parameters(asked: NewExport) -> dict[str, list[str]]:
