@@ -106,3 +106,9 @@ def test_collectors_keys_are_listed_by_what_revokes_them(tmp_path: Path) -> None
     (listed,) = json.loads(run("key", "list", "--data", tmp_path, "--json"))
     assert listed["revoked_at"] is not None
     assert key not in run("key", "list", "--data", tmp_path)
+
+
+@pytest.mark.parametrize("listed", ["key", "keys"])
+def test_the_keys_of_no_tenant_are_not_an_empty_list(listed: str, tmp_path: Path) -> None:
+    run("tenant", "set", "acme", "--data", tmp_path)
+    assert fails(listed, "list", "globex", "--data", tmp_path).message == "no tenant globex"

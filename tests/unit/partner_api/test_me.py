@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.unit.partner_api.conftest import Api
+from tests.unit.partner_api.conftest import TENANT, Api
 
 from coworkai.partner_api.principal import Reach, Scope
 
@@ -26,3 +26,15 @@ def test_a_worker_is_itself_and_no_other(api: Api) -> None:
     told = api.get("/v1/me", key=api.worker_token("user_1")).json()
     assert (told["principal_id"], told["kind"]) == ("worker:user_1", "worker")
     assert told["worker_ids"] == ["user_1"]
+
+
+def test_who_sends_no_key_or_a_collectors_is_told_what_to_send(api: Api) -> None:
+    for nothing in ("", "Basic dXNlcjpwYXNz", "Bearer "):
+        refused = api.get("/v1/me", headers={"authorization": nothing}).json()
+        assert refused["remedy"] == "send the header Authorization: Bearer <API key or access token>"
+    refused = api.get("/v1/me", key=api.services.control.create_ingest_key(TENANT)).json()
+    assert (refused["code"], refused["detail"]) == (
+        "invalid_credentials",
+        "a collector's key is not for this API",
+    )
+    assert refused["remedy"] == "`coworkai keys create` makes one that is"

@@ -21,6 +21,7 @@ from typing import Protocol, TypeVar
 from weakref import WeakValueDictionary
 
 from coworkai.common.clock import Clock, utc_now
+from coworkai.common.control import INGEST_KEY_PREFIX
 from coworkai.common.errors import CoworkError
 from coworkai.common.observability import get_logger
 from coworkai.partner_api.credentials import KEY_PREFIX, Credential, Credentials, id_of_key, is_id
@@ -39,6 +40,7 @@ TOUCH_EVERY_S = 30.0
 LOOKS_AT_ONCE = 500
 RECOGNISED_AT_ONCE = 4
 CHALLENGE = 'Bearer realm="coworkai"'
+SEND_BEARER = "send the header Authorization: Bearer <API key or access token>"
 
 
 class InStore(Protocol):
@@ -266,23 +268,24 @@ def _bearer(authorization: bytes | None) -> bytes:
         raise Refused(
             Code.MISSING_CREDENTIALS,
             "the request carries no credentials",
-            remedy="send the header Authorization: Bearer <API key or access token>",
+            remedy=SEND_BEARER,
             headers={"www-authenticate": CHALLENGE},
         )
     scheme, _, presented = authorization.partition(b" ")
     presented = presented.strip()
     if scheme.lower() != b"bearer" or not presented or len(authorization) > MAX_HEADER_BYTES:
-        raise _invalid("the Authorization header is no bearer token")
+        raise _invalid("the Authorization header is no bearer token", remedy=SEND_BEARER)
+    if presented.startswith(INGEST_KEY_PREFIX.encode()):
+        raise _invalid(
+            "a collector's key is not for this API", remedy="`coworkai keys create` makes one that is"
+        )
     return presented
 
 
-def _invalid(detail: str) -> Refused:
-    return Refused(
-        Code.INVALID_CREDENTIALS,
-        detail,
-        remedy="compare it with the one that `coworkai keys create` printed",
-        headers=_challenge(detail),
-    )
+def _invalid(
+    detail: str, *, remedy: str = "compare it with the one that `coworkai keys create` printed"
+) -> Refused:
+    return Refused(Code.INVALID_CREDENTIALS, detail, remedy=remedy, headers=_challenge(detail))
 
 
 def _expired() -> Refused:

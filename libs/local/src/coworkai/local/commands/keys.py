@@ -138,7 +138,9 @@ def list_keys(
     Example: coworkai keys list acme
     """
     with _desk(data) as desk:
-        found = desk.credentials.listed(None if tenant is None else tenant_id(tenant))
+        if tenant is not None:
+            known_tenant(desk.settings, tenant_id(tenant))
+        found = desk.credentials.listed(tenant)
     now = utc_now()
     if json:
         print_json([_described(each, now) for each in found])

@@ -20,7 +20,9 @@ from coworkai.local.commands.options import DEFAULT_DATA, Data, Json, Tenant, ou
 from coworkai.local.identities import known_tenant, stored_user_id
 from coworkai.partner_api.secrets import Purpose, Secrets
 
-access_log = typer.Typer(no_args_is_help=True, help="Who read whose rows through the partner API.")
+access_log = typer.Typer(
+    no_args_is_help=True, help="The log of who read whose rows; GET /v1/access-log reads it."
+)
 audit_log = typer.Typer(no_args_is_help=True, help="Who changed keys, clients and webhooks.")
 
 

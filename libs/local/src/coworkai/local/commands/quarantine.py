@@ -41,8 +41,22 @@ app = typer.Typer(
 TenantFilter = Annotated[
     str | None, typer.Option("--tenant", metavar="ID", help="Only this tenant's.", show_default=False)
 ]
-ReasonFilter = Annotated[Reason | None, typer.Option(help="Only for this reason.", show_default=False)]
-SourceFilter = Annotated[Source | None, typer.Option(help="Only of this source.", show_default=False)]
+ReasonFilter = Annotated[
+    Reason | None,
+    typer.Option(
+        metavar="REASON",
+        help=f"Only for this reason: {', '.join(reason.value for reason in Reason)}.",
+        show_default=False,
+    ),
+]
+SourceFilter = Annotated[
+    Source | None,
+    typer.Option(
+        metavar="SOURCE",
+        help=f"Only of this source: {', '.join(source.value for source in Source)}.",
+        show_default=False,
+    ),
+]
 QuarantineId = Annotated[
     str, typer.Argument(metavar="ID", help="quarantine_id, as `list` shows it.", show_default=False)
 ]

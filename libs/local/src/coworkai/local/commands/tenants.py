@@ -247,6 +247,8 @@ def list_keys(
     Example: coworkai key list acme
     """
     with _control(data) as control:
+        if tenant_id is not None and control.tenant(tenant_id) is None:
+            raise no_tenant(tenant_id, data)
         found = control.ingest_keys(tenant_id)
     if json:
         print_json(found)
