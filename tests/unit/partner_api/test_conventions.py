@@ -321,3 +321,15 @@ def test_a_number_of_a_body_is_a_number(api: Api, value: object) -> None:
     answer = api.post("/v1/worker-tokens", key=api.key(), json=body)
     assert (answer.status_code, answer.json()["code"]) == (422, "invalid_body")
     assert answer.json()["errors"][0]["field"] == "body.expires_in_s"
+
+
+def test_a_body_that_is_not_said_to_be_json_is_told_how_to_say_so(api: Api) -> None:
+    body = b'{"worker_id": "user_1"}'
+    form = {"content-type": "application/x-www-form-urlencoded"}
+    key = api.key()
+    refused = api.post("/v1/worker-tokens", key=key, content=body, headers=form).json()
+    assert (refused["code"], refused["remedy"]) == ("invalid_body", "send Content-Type: application/json")
+    said = {"content-type": "application/json; charset=utf-8"}
+    refused = api.post("/v1/worker-tokens", key=key, content=b"{}", headers=said).json()
+    assert refused["code"] == "invalid_body"
+    assert "remedy" not in refused

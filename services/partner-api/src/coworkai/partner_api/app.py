@@ -136,7 +136,10 @@ def _add_problems(api: FastAPI) -> None:
         ]
         in_body = any(each["loc"][0] == "body" for each in error.errors())
         code = Code.INVALID_BODY if in_body else Code.INVALID_PARAMETER
-        return _response(Refused(code, KINDS[code].title.lower(), errors=found), request)
+        remedy = (
+            None if not in_body or _is_said_to_be_json(request) else "send Content-Type: application/json"
+        )
+        return _response(Refused(code, KINDS[code].title.lower(), errors=found, remedy=remedy), request)
 
     async def unexpected(request: Request, _error: Exception) -> Response:
         # The edge logs it: the framework raises it on.
@@ -146,6 +149,11 @@ def _add_problems(api: FastAPI) -> None:
     api.add_exception_handler(HTTPException, of_framework)
     api.add_exception_handler(RequestValidationError, invalid)
     api.add_exception_handler(Exception, unexpected)
+
+
+def _is_said_to_be_json(request: Request) -> bool:
+    media_type, _, _ = request.headers.get("content-type", "").partition(";")
+    return media_type.strip().lower().endswith(("/json", "+json"))
 
 
 def _place(error: Mapping[str, Any]) -> Sequence[object]:
