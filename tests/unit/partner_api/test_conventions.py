@@ -163,6 +163,13 @@ def test_a_parameter_that_is_not_known_is_refused_by_name(example: Api) -> None:
     assert told["remedy"] == "known here: number"
 
 
+@pytest.mark.parametrize("query", ["limit=1&limit=2", "as_of_version=1&limit=1&as_of_version=1"])
+def test_a_parameter_that_is_given_twice_is_refused(api: Api, query: str) -> None:
+    answer = api.get(f"/v1/workers?{query}", key=api.key())
+    assert (answer.status_code, answer.json()["code"]) == (422, "invalid_parameter")
+    assert [each["message"] for each in answer.json()["errors"]] == ["given more than once"]
+
+
 def test_an_invalid_parameter_is_named_and_its_value_is_not_repeated(example: Api) -> None:
     for value in ("0", SECRET, "%00", "1e9"):
         answer = example.get(f"/v1/typed?number={value}", key=example.key())

@@ -10,6 +10,7 @@ worker outside the principal's rows is not found, as one of another tenant is.
 from __future__ import annotations
 
 import secrets
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -196,7 +197,7 @@ class Guard:
     async def __call__(self, request: Request) -> Caller:
         caller = caller_of(request.scope, self.access, request.app.state.services.access_log)
         if not self.access.extensible:
-            _refuse_unknown_parameters(request)
+            _check_parameters(request)
         return caller
 
 
@@ -237,8 +238,11 @@ def _dependants(dependant: Dependant) -> Iterator[Dependant]:
 _known_parameters: dict[int, frozenset[str]] = {}
 
 
-def _refuse_unknown_parameters(request: Request) -> None:
-    """Raises Refused for a query parameter that the route does not declare."""
+def _check_parameters(request: Request) -> None:
+    """Raises Refused for query parameters that the route does not declare, and for one that is given twice.
+
+    The framework would read one of the two, and others, in front of us, the other one.
+    """
     if not request.scope["query_string"]:
         return
     route: APIRoute = request.scope["route"]
@@ -254,4 +258,12 @@ def _refuse_unknown_parameters(request: Request) -> None:
             "the query has parameters that this does not know",
             remedy=f"known here: {', '.join(sorted(known)) or 'none'}",
             errors=[FieldError(f"query.{name[:64]}", "unknown parameter") for name in unknown],
+        )
+    given = Counter(name for name, _ in request.query_params.multi_items())
+    repeated = sorted(name for name, times in given.items() if times > 1)
+    if repeated:
+        raise Refused(
+            Code.INVALID_PARAMETER,
+            "a parameter is not valid",
+            errors=[FieldError(f"query.{name}", "given more than once") for name in repeated],
         )
