@@ -43,7 +43,7 @@ FRESH_S = 2 * LOOK_EVERY_S
 """A snapshot that was looked at longer ago is looked at before it is given out."""
 ACTIVE_S = 30.0
 """A tenant that was not read for so long is not looked at."""
-COMMITS_A_LOOK = 200
+COMMITS_A_LOOK = 100
 """Up to so many commits of a table are read to tell what changed between two versions."""
 PAST_SNAPSHOTS = 64
 """Snapshots of earlier data versions that stay open, over all tenants."""
@@ -167,9 +167,10 @@ class Snapshot:
         if found is None:
             old, new = earlier.partitions(table), self.partitions(table)
             found = frozenset(day for day in old.keys() | new.keys() if old.get(day) != new.get(day))
-            if found and 0 < until - since <= COMMITS_A_LOOK:
+            kept = found & old.keys() & new.keys()
+            if kept and until - since <= COMMITS_A_LOOK:
                 with suppress(NotFound):
-                    found &= self._rewritten(table, range(since + 1, until + 1))
+                    found -= kept - self._rewritten(table, range(since + 1, until + 1))
             self._changes[table.id, since] = found
         return found
 

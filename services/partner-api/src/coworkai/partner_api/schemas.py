@@ -225,17 +225,6 @@ def parameter(
     return found
 
 
-def path_parameter(name: str, description: str, example: str) -> dict[str, object]:
-    return {
-        "name": name,
-        "in": "path",
-        "required": True,
-        "description": description,
-        "schema": {"type": "string"},
-        "example": example,
-    }
-
-
 def _repeated(each: Filter, example: str | None) -> dict[str, object]:
     item: dict[str, object] = {"type": "string", "minLength": 1}
     if each.values is not None:
