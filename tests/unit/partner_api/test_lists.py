@@ -432,6 +432,13 @@ def test_an_etag_is_of_the_tables_versions_the_query_and_the_rows_of_the_caller(
     assert tag() != first
 
 
+def test_whoever_names_no_copy_is_not_told_that_it_is_current(api: Api, lake: GoldLake) -> None:
+    lake.publish_kpis(day(0))
+    key, any_copy = api.key(), {"if-none-match": "*"}
+    for path, status in (("/v1/workblocks", 200), ("/v1/workers/ana", 200), ("/v1/workers/nobody", 404)):
+        assert api.get(path, key=key, headers=any_copy).status_code == status
+
+
 def test_a_copy_of_one_tenants_answer_is_not_current_for_another(api: Api, lake: GoldLake) -> None:
     keys = {}
     for tenant in (TENANT, OTHER_TENANT):

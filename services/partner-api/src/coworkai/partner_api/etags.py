@@ -30,15 +30,16 @@ def etag(
 
 
 def is_current(if_none_match: str | None, tag: str) -> bool:
-    """Whether a client's copy is what it would get; tags are compared weakly (RFC 9110, 8.8.3.2)."""
+    """Whether a client's copy is what it would get; tags are compared weakly (RFC 9110, 8.8.3.2).
+
+    `*` names no copy. Whether there is anything at all is not known before it is read.
+    """
     if if_none_match is None:
         return False
     if if_none_match == tag:
         return True
     opaque = tag.removeprefix("W/")
-    return if_none_match.strip() == "*" or any(
-        one.strip().removeprefix("W/") == opaque for one in if_none_match.split(",")
-    )
+    return any(one.strip().removeprefix("W/") == opaque for one in if_none_match.split(","))
 
 
 def not_modified(headers: dict[str, str]) -> Response:
