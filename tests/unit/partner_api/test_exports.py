@@ -16,7 +16,7 @@ from tests.unit.partner_api.gold_lake import GoldLake, day
 
 from coworkai.common.lake import vacuum
 from coworkai.common.tables import GOLD_KPI_DAILY, GOLD_WORKBLOCKS
-from coworkai.partner_api.exports import CLAIM, Exporter
+from coworkai.partner_api.exports import CLAIM, MAX_UNDER_WAY, Exporter
 from coworkai.partner_api.principal import Scope
 
 
@@ -181,6 +181,19 @@ def test_a_post_that_is_sent_twice_makes_one_export(api: Api) -> None:
     ]
     assert answers[0].json() == answers[1].json()
     assert len(api.get("/v1/exports", key=key).json()["data"]) == 1
+
+
+def test_a_tenant_has_so_many_exports_under_way_and_no_more(api: Api) -> None:
+    key, headers = api.key(), {"idempotency-key": "last"}
+    for _ in range(MAX_UNDER_WAY - 1):
+        assert create(api, key).status_code == 202
+    body = {"resource": "usage"}
+    last = api.post("/v1/exports", key=key, json=body, headers=headers).json()
+    assert problem(create(api, api.key())) == (409, "conflict")
+    assert api.post("/v1/exports", key=key, json=body, headers=headers).json() == last
+    assert create(api, api.key(tenant="globex")).status_code == 202
+    assert api.run(exporter(api).make_next())
+    assert create(api, key).status_code == 202
 
 
 def test_everybody_in_an_export_finds_it_in_their_access_log_and_nobody_else(

@@ -23,7 +23,7 @@ from typing import Any
 from urllib.parse import quote
 
 import polars as pl
-from sqlalchemy import Connection, Row, and_, or_, select, update
+from sqlalchemy import Connection, Row, and_, func, or_, select, update
 
 from coworkai.common.artifacts import ArtifactStore
 from coworkai.common.clock import Clock, utc_now
@@ -37,7 +37,7 @@ from coworkai.partner_api.gold import Gold
 from coworkai.partner_api.hot import chunks
 from coworkai.partner_api.pages import Query, parse
 from coworkai.partner_api.principal import Principal, PrincipalKind, Reach
-from coworkai.partner_api.problems import Code
+from coworkai.partner_api.problems import Code, Refused
 from coworkai.partner_api.resources import RESOURCES, Resource
 from coworkai.partner_api.selection import Rows, Selection
 from coworkai.partner_api.selection import select as selected
@@ -52,6 +52,8 @@ CLAIM = timedelta(seconds=60)
 """Longer than a part takes; then the process that makes it is taken for dead."""
 RETRY = timedelta(seconds=10)
 GIVEN_UP = timedelta(hours=6)
+MAX_UNDER_WAY = 20
+"""Exports of a tenant that wait or are made: they are made one after the other, everybody's in one row."""
 LOOK_EVERY_S = 5.0
 """How often exports of other processes that died, and those that have expired, are looked for."""
 MAX_ROWS = 100_000_000
@@ -66,6 +68,7 @@ class ExportState(StrEnum):
     EXPIRED = "expired"
 
 
+_UNDER_WAY = (ExportState.QUEUED, ExportState.RUNNING)
 _WITH_FILES = (ExportState.READY, ExportState.FAILED)
 """Files may be there, until `expires_at`."""
 
@@ -116,7 +119,10 @@ class ExportStore:
     def create(
         self, export_id: str, principal: Principal, request: dict[str, Any], form: Format, data_version: int
     ) -> Export:
-        """Queue an export; the one that there is already under this id, where there is one."""
+        """Queue an export; the one that there is already under this id, where there is one.
+
+        Raises Refused (409) when as many of the tenant's are under way as there may be.
+        """
         made = {
             "export_id": export_id,
             "tenant_id": principal.tenant_id,
@@ -128,10 +134,19 @@ class ExportStore:
             "data_version": data_version,
             "created_at": self._clock(),
         }
+        found = select(table).where(table.c.export_id == export_id)
+        under_way = select(func.count()).where(
+            table.c.tenant_id == principal.tenant_id, table.c.state.in_(_UNDER_WAY)
+        )
         with self._database.write() as connection:
+            is_new = connection.execute(found).one_or_none() is None
+            if is_new and connection.execute(under_way).scalar_one() >= MAX_UNDER_WAY:
+                raise Refused(
+                    Code.CONFLICT, f"{MAX_UNDER_WAY} exports are under way", remedy="wait until one is ready"
+                )
             insert = self._database.insert(table).values(made)
             connection.execute(insert.on_conflict_do_nothing(index_elements=["export_id"]))
-            return self._seen(connection.execute(select(table).where(table.c.export_id == export_id)).one())
+            return self._seen(connection.execute(found).one())
 
     def get(self, tenant_id: str, principal_id: str, export_id: str) -> Export | None:
         """The principal's export of this id."""
