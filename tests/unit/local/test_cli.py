@@ -72,7 +72,10 @@ def test_a_log_that_was_tampered_with_does_not_verify_and_says_where(tmp_path: P
     assert json.loads(found.stdout) == {
         "intact": False,
         "entries": 3,
-        "broken": [{"worker_id": "ana", "seq": 0, "fault": "unsealed"}],
+        "broken": [
+            {"worker_id": None, "seq": 0, "fault": "changed"},
+            {"worker_id": "ana", "seq": 0, "fault": "unsealed"},
+        ],
     }
     found = RUNNER.invoke(app, ["audit-log", "verify", "--tenant", "acme", "--data", str(tmp_path), "--json"])
     assert found.exit_code == 1

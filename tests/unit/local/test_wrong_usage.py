@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from pathlib import Path
 
@@ -32,6 +33,20 @@ def misused(*arguments: str | Path) -> str:
     result = RUNNER.invoke(app, [str(argument) for argument in arguments])
     assert result.exit_code == 2, result.output
     return " ".join(result.stderr.replace("│", "").split())
+
+
+def test_no_data_folder_is_asked_for_where_nothing_is_kept_in_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COWORKAI_CONTROL_URL", f"sqlite:///{tmp_path}/control.db")
+    monkeypatch.setenv("COWORKAI_LAKE_URI", f"{tmp_path}/lake")
+    assert fails("tenant", "list").message == "no data folder data"
+    monkeypatch.setenv("COWORKAI_MASTER_KEY", base64.b64encode(bytes(32)).decode())
+    run("tenant", "set", "acme")
+    run("keys", "create", "acme")
+    assert "intact" in run("audit-log", "verify", "--tenant", "acme")
+    assert not Path("data").exists()
 
 
 def test_a_demo_under_a_running_platform_is_not_replaced(tmp_path: Path) -> None:

@@ -19,6 +19,8 @@ from coworkai.common.settings import CommonSettings, load
 
 DEFAULT_DATA = Path("data")
 DATE = "YYYY-MM-DD"
+_OF_THE_FOLDER = frozenset({"lake_uri", "control_url", "master_key"})
+"""Settings of what commands find in a data folder unless the environment says where else it is."""
 
 Data = Annotated[
     Path, typer.Option("--data", metavar="DIR", help="Data folder: lake, stores, keys and logs.")
@@ -73,16 +75,19 @@ TenantArgument = Annotated[
 def settings_of(data: Path, *, must_exist: bool = True) -> CommonSettings:
     """Settings of a data folder; the environment may move its lake or control store elsewhere.
 
-    A folder that need not exist is made. Raises SettingsError when it does not exist though it must, or
-    cannot be made.
+    A folder that need not exist is made; none is needed where the environment has moved all that it would
+    hold. Raises SettingsError when it does not exist though it must, or cannot be made.
     """
+    settings = load(CommonSettings, data_dir=data)
+    if settings.model_fields_set >= _OF_THE_FOLDER:
+        return settings
     if not must_exist:
         make_folder(data, "--data")
     elif not data.is_dir():
         raise SettingsError(
             f"no data folder {data}", remedy="give the one of `coworkai up` or `process` with --data"
         )
-    return load(CommonSettings, data_dir=data)
+    return settings
 
 
 def make_folder(folder: Path, option: str) -> None:

@@ -82,7 +82,8 @@ def up(
 
     check_settings()
     _warn_of_unused_settings()
-    settings = settings_of(data, must_exist=False)
+    make_folder(data, "--data")
+    settings = settings_of(data)
     control = Control(settings.control_url)
     with stop_on_signals():
         try:
