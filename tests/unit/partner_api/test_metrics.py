@@ -15,7 +15,7 @@ from tests.unit.partner_api.gold_lake import GoldLake, day, kpi, rows
 
 from coworkai.common.control import Stage
 from coworkai.common.measures import CATALOGUE
-from coworkai.common.tables import GOLD_KPI_DAILY, GOLD_KPI_LATTICE, SILVER_ORG_MEMBERS
+from coworkai.common.tables import GOLD_KPI_DAILY, GOLD_KPI_GROUPS, GOLD_KPI_LATTICE, SILVER_ORG_MEMBERS
 from coworkai.partner_api.formats import TABULAR
 from coworkai.partner_api.openapi.document import document
 from coworkai.partner_api.principal import Reach, Scope
@@ -226,6 +226,31 @@ def test_a_value_that_few_of_a_large_group_have_is_told_to_those_few(api: Api, l
     found = ask(api, api.key(Scope.METRICS), measures=["active_s", "focus_s"], **only)
     assert cells(found, "measure", "value", "contributors") == [("active_s", 700.0, 7), ("focus_s", 7.0, 1)]
     assert [user for user in RED + BLUE if lake.reads_of(api, user)] == ["ana"]
+
+
+def test_a_rollup_of_few_is_in_their_access_log_and_one_of_many_in_nobodys(api: Api, lake: GoldLake) -> None:
+    def rollup(level: str, group: str, contributors: int, on: int, period: str = "day") -> dict[str, object]:
+        named = {"level": level, "group_id": group, "measure": "active_s", "period": period}
+        return {**named, "date": day(on), "value": 1.0, "contributors": contributors}
+
+    published = {
+        0: [rollup("team", "red", 5, 0), rollup("team", "blue", 2, 0)],
+        1: [rollup("tenant", "acme", 7, 1)],
+    }
+    for on, found in published.items():
+        kpis = [kpi(user, day(on), "active_s", 1.0) for user in RED + BLUE]
+        tables = {
+            GOLD_KPI_GROUPS.id: rows(GOLD_KPI_GROUPS, *found),
+            GOLD_KPI_DAILY.id: rows(GOLD_KPI_DAILY, *kpis),
+        }
+        lake.publish({day(on): tables})
+    key, path = api.key(Scope.KPIS), "/v1/kpis/rollups"
+    for query in ({"level": "tenant"}, {"group_id": "red"}, {"group_id": "red", "format": "csv"}):
+        assert api.get(path, key=key, params=query).status_code == 200
+        assert [user for user in RED + BLUE if lake.reads_of(api, user)] == []
+    for number, query in enumerate(({}, {"fields": "value", "format": "ndjson"}), 1):
+        assert api.get(path, key=key, params=query).status_code == 200
+        assert [user for user in RED + BLUE if len(lake.reads_of(api, user)) == number] == list(BLUE)
 
 
 def test_a_limited_key_has_its_own_workers_only(api: Api, lake: GoldLake) -> None:

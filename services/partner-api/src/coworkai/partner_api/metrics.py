@@ -269,6 +269,34 @@ def computed_cells(snapshot: Snapshot, query: Asked, worker_ids: Sequence[str] |
     return Computed(whole.sort("date", "group_id", "measure"), frozenset(shown["user_id"]))
 
 
+def few_behind(snapshot: Snapshot, rows: pl.DataFrame) -> set[str]:
+    """Everybody who has a value in one of a group, among rows of `gold/kpi_group_rollups`, that fewer than
+    SMALLEST_GROUP workers have. Raises as `Snapshot.collect`.
+    """
+    is_week = pl.col("period") == "week"
+    last = pl.when(is_week).then(pl.col("date").dt.offset_by("6d")).otherwise(pl.col("date"))
+    few = (
+        rows.filter(pl.col("level") != "worker", pl.col("contributors").is_between(1, SMALLEST_GROUP - 1))
+        .select("level", "group_id", "measure", day=pl.date_ranges("date", last))
+        .explode("day")
+    )
+    if few.is_empty():
+        return set()
+    values = snapshot.scan(GOLD_KPI_DAILY, few["day"].unique().to_list()).filter(
+        pl.col("measure").is_in(few["measure"].unique().to_list()), pl.col("value").is_not_null()
+    )
+    days = snapshot.collect(GOLD_KPI_DAILY, values.select("date", "user_id", "measure"))
+    placed = _with_groups(snapshot, days).with_columns(tenant=pl.lit(snapshot.tenant_id))
+    found: set[str] = set()
+    for level in ("team", "department", "tenant"):
+        theirs = few.filter(pl.col("level") == level)
+        mine = placed.join(
+            theirs, left_on=["date", "measure", level], right_on=["day", "measure", "group_id"], how="semi"
+        )
+        found.update(mine["user_id"])
+    return found
+
+
 def _worker_days(snapshot: Snapshot, query: Asked, worker_ids: Sequence[str] | None) -> pl.DataFrame:
     """A row a worker and day: date, user_id, team, department, and the measures that are needed."""
     needed = sorted({name for one in query.measures for name in needed_for(CATALOGUE[one])})
@@ -278,12 +306,22 @@ def _worker_days(snapshot: Snapshot, query: Asked, worker_ids: Sequence[str] | N
     wide = snapshot.collect(GOLD_KPI_DAILY, rows.select("date", "user_id", "measure", "value")).pivot(
         on="measure", on_columns=needed, index=["date", "user_id"], values="value"
     )
+    days = _with_groups(snapshot, wide)
+    for name, values in (("team", query.filters.team), ("department", query.filters.department)):
+        if values is not None:
+            days = days.filter(pl.col(name).is_in(values))
+    return days
+
+
+def _with_groups(snapshot: Snapshot, days: pl.DataFrame) -> pl.DataFrame:
+    """The days with the team and department that the worker was of; null where that is not known."""
     members = snapshot.collect(
         SILVER_ORG_MEMBERS,
         snapshot.scan(SILVER_ORG_MEMBERS).select("user_id", "team", "department", "valid_from", "valid_to"),
     )
     of_day = (
-        wide.select("date", "user_id")
+        days.select("date", "user_id")
+        .unique()
         .join(members, on="user_id")
         .filter(
             pl.col("valid_from") <= pl.col("date"),
@@ -291,8 +329,4 @@ def _worker_days(snapshot: Snapshot, query: Asked, worker_ids: Sequence[str] | N
         )
         .select("date", "user_id", "team", "department")
     )
-    days = wide.join(of_day, on=["date", "user_id"], how="left")
-    for name, values in (("team", query.filters.team), ("department", query.filters.department)):
-        if values is not None:
-            days = days.filter(pl.col(name).is_in(values))
-    return days
+    return days.join(of_day, on=["date", "user_id"], how="left")
