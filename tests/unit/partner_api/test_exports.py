@@ -12,10 +12,10 @@ import httpx
 import polars as pl
 import pytest
 from tests.unit.partner_api.conftest import Api
-from tests.unit.partner_api.gold_lake import GoldLake, day
+from tests.unit.partner_api.gold_lake import GoldLake, day, kpis, rows
 
 from coworkai.common.lake import vacuum
-from coworkai.common.tables import GOLD_KPI_DAILY, GOLD_WORKBLOCKS
+from coworkai.common.tables import GOLD_KPI_DAILY, GOLD_KPI_GROUPS, GOLD_WORKBLOCKS
 from coworkai.partner_api.exports import CLAIM, MAX_UNDER_WAY, Exporter
 from coworkai.partner_api.principal import Scope
 
@@ -204,6 +204,22 @@ def test_everybody_in_an_export_finds_it_in_their_access_log_and_nobody_else(
     entry = lake.reads_of(api, "ana")[0]
     assert (entry.operation, entry.principal_name, entry.row_count) == ("create_export", "warehouse", 3)
     assert lake.reads_of(api, "ben") == []
+
+
+def test_who_is_behind_an_exported_rollup_of_few_finds_it_in_their_access_log(
+    api: Api, lake: GoldLake
+) -> None:
+    rollup = {"date": day(0), "period": "day", "level": "tenant", "group_id": "acme", "measure": "m0"}
+    lake.publish(
+        {
+            day(0): {
+                GOLD_KPI_DAILY.id: kpis(["ana", "ben"], day(0)),
+                GOLD_KPI_GROUPS.id: rows(GOLD_KPI_GROUPS, {**rollup, "value": 1.0, "contributors": 2}),
+            }
+        }
+    )
+    ready(api, api.key(), resource="kpis/rollups")
+    assert [lake.reads_of(api, user)[0].operation for user in ("ana", "ben")] == ["create_export"] * 2
 
 
 def test_the_files_go_when_they_have_expired_and_the_addresses_before(api: Api, lake: GoldLake) -> None:
