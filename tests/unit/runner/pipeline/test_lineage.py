@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -11,10 +11,12 @@ import pytest
 from tests.factories import TENANT, at
 from tests.unit.runner.pipeline.lakes import DAY, NEXT, Place, listed, typed, worked
 
+from coworkai.common.control import Stage
 from coworkai.common.errors import NotFound
 from coworkai.common.events import Source
 from coworkai.common.fact_ids import FactKind
-from coworkai.common.lake import compact
+from coworkai.common.lake import compact, tidy_log, vacuum
+from coworkai.common.outputs import Outputs
 from coworkai.common.tables import (
     BRONZE_ACTIVITIES,
     BRONZE_CHAT,
@@ -22,6 +24,8 @@ from coworkai.common.tables import (
     BRONZE_MANIFESTS,
     GOLD_SLICES,
     GOLD_WORKBLOCKS,
+    Layer,
+    of_layer,
 )
 from coworkai.insights.fact_books import FactRules, team_books, worker_books
 from coworkai.insights.facts import Fact
@@ -80,6 +84,49 @@ def test_lineage_holds_after_compaction_and_later_data(place: Place) -> None:
     place.process()
     found = traced(place, block)
     assert sorted(found.events["event_id"]) == sorted(frame["event_id"][0] for frame in events)
+
+
+def forget_silver_logs(place: Place) -> None:
+    """Clean them up to the newest versions, as maintenance does in time."""
+    for table in of_layer(Layer.SILVER):
+        silver = place.lake.open(table, TENANT)
+        tidy_log(silver, table)
+        log = Path(place.lake.uri(table, TENANT)) / "_delta_log"
+        for gone in range(silver.version()):
+            (log / f"{gone:020}.json").unlink()
+
+
+def rewrite_silver(place: Place) -> None:
+    """Put its rows into other files, and remove those that they were in."""
+    outputs = Outputs.open(place.lake, TENANT, Stage.SILVER, 10**6)
+    for table in of_layer(Layer.SILVER):
+        rows = outputs.read(table, [DAY])
+        if not rows.is_empty():
+            outputs.replace(table, rows, [DAY])
+    outputs.publish_again(place.clock())
+    for table in of_layer(Layer.SILVER):
+        vacuum(place.lake.open(table, TENANT), table, retention=timedelta(0))
+
+
+@pytest.mark.parametrize("forget", [forget_silver_logs, rewrite_silver])
+def test_lineage_holds_when_the_versions_that_the_runs_had_read_are_gone(
+    place: Place, forget: Callable[[Place], None]
+) -> None:
+    events = [place.commit(Source.ACTIVITIES, worked("ana", f"09:{n}0", f"09:{n}9")) for n in range(3)]
+    place.process()
+    before = traced(place, block_of(place, "ana"))
+    place.commit(Source.ACTIVITIES, worked("ana", "09:00", "09:30", day=NEXT))
+    place.process()
+    bronze = place.lake.open(BRONZE_ACTIVITIES)
+    compact(bronze, BRONZE_ACTIVITIES, from_files=2)
+    assert vacuum(bronze, BRONZE_ACTIVITIES, retention=timedelta(0))
+    forget(place)
+    found = traced(place, block_of(place, "ana"))
+    assert found.origin.recount == before.origin.recount
+    assert found.steps == before.steps
+    assert sorted(found.events["event_id"]) == sorted(frame["event_id"][0] for frame in events)
+    assert set(found.events["version"]) == {bronze.version()}
+    assert all(Path(file.removeprefix("file://")).is_file() for file in found.events["file"])
 
 
 NOBODYS = (

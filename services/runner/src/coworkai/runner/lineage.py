@@ -113,7 +113,7 @@ class Lineage:
     """Where a fact comes from.
 
     `events`: the Bronze rows of its Silver rows: table, event_id, event_date, file and the version of the
-    table that the Silver run read. A group has none: its facts lead on.
+    table that the Silver run read, the one of now where that is gone. A group has none: its facts lead on.
     """
 
     fact_id: str
@@ -147,7 +147,7 @@ def as_json(traced: Lineage) -> dict[str, object]:
 def lineage(lake: Lake, tenant_id: str, identifier: str, rules: TenantRules) -> Lineage:
     """Trace a fact of what is published; `rules` are the tenant's.
 
-    Raises NotFound when there is none, StorageUnavailable when a version that the run had read is gone.
+    Raises NotFound when there is none, StorageUnavailable.
     """
     name = _name(identifier)
     gold = _PublishedGold(lake, tenant_id)

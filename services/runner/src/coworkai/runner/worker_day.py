@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 import polars as pl
 
 from coworkai.common.control import Stage
-from coworkai.common.errors import NotFound
+from coworkai.common.errors import NotFound, StorageUnavailable
 from coworkai.common.events import Source
 from coworkai.common.lake import Lake, reading, scan
 from coworkai.common.outputs import Frames
@@ -106,8 +106,20 @@ def run_step(lake: Lake, tenant_id: str, stage: Stage, run_id: object, day: date
 
 
 def silver_read_by(lake: Lake, tenant_id: str, gold: RunStep) -> PinnedSilver:
-    """Silver at the versions that a stage 1 run had read."""
-    return PinnedSilver.pin(lake, tenant_id, Published(gold.input_versions, {}, frozenset()))
+    """Silver at the versions that a stage 1 run had read.
+
+    As it is published now where one of them is gone.
+    """
+    try:
+        return PinnedSilver.pin(lake, tenant_id, Published(gold.input_versions, {}, frozenset()))
+    except StorageUnavailable:
+        return _silver_of_now(lake, tenant_id)
+
+
+def _silver_of_now(lake: Lake, tenant_id: str) -> PinnedSilver:
+    """Silver as it is published. A day whose rows have changed since a run of stage 1 has a newer run, so the
+    rows of the newest one's days are those that it read."""
+    return PinnedSilver.pin(lake, tenant_id, published(lake.open(OPS_RUNS, tenant_id), Stage.SILVER))
 
 
 @dataclass(frozen=True)
@@ -132,17 +144,22 @@ class WorkerDay:
     def open(cls, lake: Lake, tenant_id: str, user_id: str, day: date, rules: TenantRules) -> WorkerDay:
         """The day as its published run saw it.
 
-        Raises NotFound for a day that is not published, StorageUnavailable when a version that was read is
-        gone.
+        Raises NotFound for a day that is not published, StorageUnavailable.
         """
         run_ids = published(lake.open(OPS_RUNS, tenant_id), Stage.STAGE1).run_ids
         if day not in run_ids:
             raise NotFound("nothing is published of that day")
         gold_step = run_step(lake, tenant_id, Stage.STAGE1, run_ids[day], day)
         pinned = silver_read_by(lake, tenant_id, gold_step)
-        silver_step = run_step(lake, tenant_id, Stage.SILVER, _run_id_of(pinned, day), day)
+        try:
+            silver_run, silver = _run_id_of(pinned, day), pinned.window([day], [user_id])
+        except StorageUnavailable:
+            # The log of that version is there, and files of it are not.
+            pinned = _silver_of_now(lake, tenant_id)
+            silver_run, silver = _run_id_of(pinned, day), pinned.window([day], [user_id])
+        silver_step = run_step(lake, tenant_id, Stage.SILVER, silver_run, day)
         members = pinned.org_members
-        silver = pinned.window([day], [user_id]) | {SILVER_ORG_MEMBERS.id: members}
+        silver |= {SILVER_ORG_MEMBERS.id: members}
         stage1 = build_stage1(
             silver[SILVER_TIMELINE.id],
             silver[SILVER_KEYSTROKES.id],
@@ -233,7 +250,13 @@ class WorkerDay:
             yield self._rows(BRONZE_JOBS, pl.col("user_id") == self.user_id, began)
 
     def _rows(self, table: Table, *where: pl.Expr) -> pl.DataFrame:
-        version = self.steps[1].input_versions[table.id]
+        """Rows at the version that was read; as they are now where that one is gone. Bronze only adds."""
+        try:
+            return self._rows_at(self.steps[1].input_versions[table.id], table, *where)
+        except StorageUnavailable:
+            return self._rows_at(self.lake.open(table).version(), table, *where)
+
+    def _rows_at(self, version: int, table: Table, *where: pl.Expr) -> pl.DataFrame:
         delta = self.lake.open(table, version=version)
         dates = [("event_date", "in", [one.isoformat() for one in event_dates([self.day])])]
         files = delta.file_uris(file_pruning_predicate=None if table is BRONZE_JOBS else dates)
