@@ -25,6 +25,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp
 
 from coworkai.common import observability
+from coworkai.common.connection import Connection
 from coworkai.common.errors import CoworkError, Transient
 from coworkai.common.observability import get_logger
 from coworkai.common.settings import CommonSettings, load
@@ -121,16 +122,16 @@ def _status(status: str) -> Response:
 def run(app: ASGIApp, settings: CommonSettings, protocol: type[asyncio.Protocol] | None = None) -> None:
     """Serve until SIGTERM or SIGINT, then finish the requests in flight and the app's shutdown.
 
-    `protocol` handles connections, where the server's own does not do. Returns after a clean stop. Raises
+    `protocol` handles connections, where that of all services does not do. Returns after a clean stop. Raises
     SystemExit when the app does not start.
     """
     config = uvicorn.Config(
         app,
         host=settings.host,
         port=settings.port,
-        # The fast ones, or no start at all: by itself uvicorn takes slower ones where these are missing.
+        # The fast one, or no start at all: by itself uvicorn takes a slower one where it is missing.
         loop="uvloop",
-        http=protocol or "httptools",
+        http=protocol or Connection,
         ws="none",
         log_config=None,
         access_log=False,

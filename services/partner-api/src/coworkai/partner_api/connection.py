@@ -1,7 +1,7 @@
 """One HTTP connection: requests arrive in time and within a size, and answers are read, or it ends.
 
-The server's own protocol waits for ever for a head, takes one of any size, keeps all that follows a body in
-chunks as headers, and holds an answer for as long as its client does not read it. Bodies are the edge's part.
+The server's own protocol waits for ever for a head, and holds an answer for as long as its client does not
+read it. Bodies are the edge's part.
 """
 
 from __future__ import annotations
@@ -11,39 +11,32 @@ import secrets
 import socket
 import struct
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
-
+from coworkai.common.connection import Connection
 from coworkai.partner_api.problems import Code, Refused, answer
 from coworkai.partner_api.settings import PartnerApiSettings
 
 HEAD_ROOM = 2
 """The edge answers what is too large for it; beyond this factor nothing more of a head is read."""
-BODY_ROOM = 8
-"""A body in chunks of a byte takes six times its size; beyond this factor no more of a request is read."""
 _REASONS = {400: "Bad Request", 431: "Request Header Fields Too Large"}
 
 
 def protocol(settings: PartnerApiSettings) -> type[asyncio.Protocol]:
     """The protocol of connections under these settings."""
 
-    class Connection(_Connection):
+    class Limited(_Connection):
         head_timeout_s = settings.head_timeout_s
         send_timeout_s = settings.send_timeout_s
         max_head_bytes = HEAD_ROOM * settings.max_header_bytes
-        max_request_bytes = max_head_bytes + BODY_ROOM * settings.max_body_bytes
 
-    return Connection
+    return Limited
 
 
-class _Connection(HttpToolsProtocol):
+class _Connection(Connection):
     head_timeout_s: float
     send_timeout_s: float
-    max_head_bytes: int
-    max_request_bytes: int
     _stall_timer: asyncio.TimerHandle | None = None
     _unread_bytes = 0
     _head_timer: asyncio.TimerHandle | None = None
-    _request_bytes = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -54,25 +47,15 @@ class _Connection(HttpToolsProtocol):
         self._end_stall()
         super().connection_lost(exc)
 
-    def data_received(self, data: bytes) -> None:
-        super().data_received(data)
-        self._request_bytes += len(data)
-        if self.transport.is_closing():
-            return
+    def end_too_large(self) -> None:
         if self._head_timer is None:
-            if self._request_bytes > self.max_request_bytes:
-                self.transport.close()
-        elif self._request_bytes > self.max_head_bytes:
+            super().end_too_large()
+        else:
             self._refuse(Refused(Code.HEADERS_TOO_LARGE, "the head of the request is too large"))
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
-        self._request_bytes = 0
         self._expect_head()
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        if self._head_timer is not None:
-            super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
         self._end_head()
