@@ -256,6 +256,16 @@ def test_a_report_is_the_one_of_the_published_run(api: Api, lake: GoldLake) -> N
     assert problem(api.get("/v1/reports/ana/2026-10-26", key=api.worker_token("ben"))) == (404, "not_found")
 
 
+def test_a_report_of_a_version_whose_reports_were_removed_has_expired(api: Api, lake: GoldLake) -> None:
+    frame = rows(GOLD_ACCOUNTING, accounting("ana", day(0)))
+    first = lake.publish({day(0): {GOLD_ACCOUNTING.id: frame}}, run="first")
+    second = lake.publish({day(0): {GOLD_ACCOUNTING.id: frame}}, run="second")
+    key = api.key()
+    for as_of, expected in ((first, (410, "version_expired")), (second, (404, "not_found"))):
+        answer = api.get("/v1/reports/ana/2026-10-26", key=key, params={"as_of_version": as_of})
+        assert problem(answer) == expected
+
+
 def test_workers_are_listed_by_token_with_the_dates_that_there_are(api: Api, lake: GoldLake) -> None:
     lake.publish_kpis(day(0), ["cleo", "ana"])
     lake.publish({day(3): {GOLD_ACCOUNTING.id: rows(GOLD_ACCOUNTING, accounting("ben", day(3)))}})

@@ -602,7 +602,7 @@ class LineageEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     file: str
     """file that it is in, below the lake"""
     version: int
-    """version of the table that was read"""
+    """version of the table that was read; a later one where that is gone"""
 
 
 class LineageRun(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

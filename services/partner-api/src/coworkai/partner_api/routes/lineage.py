@@ -48,7 +48,7 @@ class LineageEvent(BaseModel):
     event_id: str = Field(description="the collector's id")
     event_date: dt.date
     file: str = Field(description="file that it is in, below the lake")
-    version: int = Field(description="version of the table that was read")
+    version: int = Field(description="version of the table that was read; a later one where that is gone")
 
 
 class Lineage(BaseModel):

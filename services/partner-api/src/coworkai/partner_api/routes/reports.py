@@ -12,6 +12,7 @@ from starlette.responses import Response
 from coworkai.common.artifacts import ArtifactPaths
 from coworkai.common.errors import NotFound
 from coworkai.partner_api.formats import Format
+from coworkai.partner_api.gold import VersionExpired
 from coworkai.partner_api.guard import Caller, guarded
 from coworkai.partner_api.problems import Code, Refused
 from coworkai.partner_api.resources import REPORTS
@@ -66,6 +67,11 @@ async def get_report(
     try:
         text = await services.reads.in_thread(lambda: services.store.get(path))
     except NotFound:
+        newest = await services.gold.snapshot(caller.tenant_id)
+        if newest.run_ids.get(date) != run_id:
+            raise VersionExpired(
+                "reports of that version have been cleaned up", remedy="read the newest version"
+            ) from None
         raise Refused(Code.NOT_FOUND, "the worker has no report of that day") from None
     await caller.record("get_report", [worker_id], date, date, 1)
     if opened.form is Format.MARKDOWN:
