@@ -32,6 +32,7 @@ from coworkai.insights.facts import (
     Status,
     by_id,
     fact_id,
+    form_of,
 )
 from coworkai.insights.render import claim_text
 from coworkai.local.sample.words import FOCUS_AREAS, GOALS, KPIS, PROMPTS
@@ -103,10 +104,11 @@ def _fact_of(
         USER,
         day,
         measure,
-        {name: Field(given.get(name), unit or own) for name, unit in units.items()},
+        form_of(kind, own, ("user_id", "date")),
+        tuple(given.get(name) for name in units),
         f"gold/{kind.value}",
         3,
-        {"user_id": USER, "date": day.isoformat()},
+        (USER, day.isoformat()),
     )
 
 
@@ -354,7 +356,7 @@ def _directed(match: re.Match[str], book: FactBook, *, flip: bool) -> str:
 
 def _claim(role: str, book: FactBook) -> Claim:
     fact, field = _resolve(role.split("."), book)
-    if fact is None or fact.fields[field].value is None:
+    if fact is None or fact[field] is None:
         raise _Absent
     return Claim(fact_id=fact.fact_id, field=field)
 
@@ -520,7 +522,7 @@ def _other_measure(change: _Change) -> Case | None:
     others = [
         fact
         for fact in change.book.of(FactKind.KPI, change.book.primary)
-        if fact.fields["value"].unit is own.fields["value"].unit and fact.measure != own.measure
+        if fact.unit("value") is own.unit("value") and fact.measure != own.measure
     ]
     others = [fact for fact in others if {fact.measure, own.measure} != {"active_s", "active_net_s"}]
     if not others:
@@ -559,7 +561,7 @@ def _means_the_same(change: _Change, a: int, b: int) -> bool:
         return False
     mine = {change.fact(n).fact_id for n in change.places() if change.field(n).unit is not FieldUnit.NAME}
     first, second = change.fact(a), change.fact(b)
-    if first.kind is second.kind and "status" in first.fields and first["status"] == second["status"]:
+    if first.kind is second.kind and "status" in first and first["status"] == second["status"]:
         return not mine & {first.fact_id, second.fact_id}
     return not mine & {change.fact(a).fact_id, change.fact(b).fact_id} and "<" not in change.phrasing["text"]
 
@@ -585,9 +587,9 @@ def _of_another(change: _Change) -> Case | None:
         fact
         for fact in change.book.of(own.kind, own.date)
         if fact.fact_id != own.fact_id
-        and fact.fields[field].value is not None
+        and fact[field] is not None
         and fact.fact_id.rsplit(":", 2)[1] == own.fact_id.rsplit(":", 2)[1]
-        and fact.fields[field].value != own.fields[field].value
+        and fact[field] != own[field]
     ]
     if not others or not has_name:
         return None

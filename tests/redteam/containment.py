@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import cast
 
 from markdown_it import MarkdownIt
-from msgspec import structs
 from tests.unit.insights import books
 
 from coworkai.insights.answers import Repair, Repairs
@@ -32,7 +31,7 @@ from coworkai.insights.brief import (
 from coworkai.insights.clean import clean, is_clean, plain_output
 from coworkai.insights.compose import compose
 from coworkai.insights.context import consolidate
-from coworkai.insights.facts import Fact, FactBook, FactKind, Field
+from coworkai.insights.facts import Fact, FactBook, FactKind
 from coworkai.insights.grounding import violations
 from coworkai.insights.insights import InsightKind, insights_markdown, insights_of
 from coworkai.insights.llm import A, Again, Completion, Malformed, Prompt, Provider, Usage
@@ -88,7 +87,7 @@ def poisoned(injection: Injection) -> tuple[FactBook, Fact]:
     text = injection.text * injection.repeat
     if injection.where == "clipboard":
         text = f"I pasted this: {text}"
-    held = structs.replace(fact, fields={**fact.fields, name: Field(text, fact.fields[name].unit)})
+    held = fact.with_values(**{name: text})
     return replace(book, facts={**book.facts, fact.fact_id: held}), held
 
 
@@ -268,9 +267,7 @@ def _harmless(attack: Attack) -> Draft:
     name = _PLACES[attack.injection.where][1]
     text = clean(str(attack.held[name]), 10_000)
     harmless = ("notes " * (len(text) // 6 + 1))[: max(1, len(text))].strip()
-    held = structs.replace(
-        attack.held, fields={**attack.held.fields, name: Field(harmless, attack.held.fields[name].unit)}
-    )
+    held = attack.held.with_values(**{name: harmless})
     book = replace(attack.book, facts={**attack.book.facts, held.fact_id: held})
     return compose(book, insights_of(book))
 

@@ -18,12 +18,12 @@ from coworkai.insights.facts import (
     Fact,
     FactBook,
     FactKind,
-    Field,
     FieldUnit,
     Scalar,
     Status,
     by_id,
     fact_id,
+    form_of,
     group_fact_id,
     slice_fact_id,
 )
@@ -101,10 +101,11 @@ def fact_of(
         subject=subject,
         date=on,
         measure=measure,
-        fields={name: Field(given.get(name), unit or own) for name, unit in units.items()},
+        form=form_of(kind, own, ("user_id", "date")),
+        values=tuple(given.get(name) for name in units),
         table=table,
         version=12 if table.startswith("gold/") else None,
-        key={"user_id": subject, "date": on.isoformat()},
+        key_values=(subject, on.isoformat()),
     )
 
 

@@ -30,7 +30,7 @@ from tests.unit.insights.books import (
 from coworkai.insights.assemble import assemble, brief_id, sections_of
 from coworkai.insights.brief import Brief, Draft, Grounding, Origin, Provenance
 from coworkai.insights.compose import compose, compose_team
-from coworkai.insights.facts import FactBook, Field, Status, by_id
+from coworkai.insights.facts import FactBook, Status, by_id
 from coworkai.insights.insights import insights_of
 from coworkai.insights.making import RULES_VERSION
 from coworkai.insights.markdown import brief_markdown
@@ -163,7 +163,7 @@ def test_an_id_follows_from_values_and_writer_and_from_nothing_else() -> None:
 def test_an_id_changes_with_a_value_a_name_the_window_and_the_writer() -> None:
     book = book_of([goal(1, "Ship it", Status.OPEN)])
     one = book[f"goal:{USER}:2026-10-27:1"]
-    done = structs.replace(one, fields={**one.fields, "status": Field("done", one.fields["status"].unit)})
+    done = one.with_values(status="done")
     ids = {
         identified(book),
         identified(replace(book, facts=by_id([done]))),

@@ -9,7 +9,6 @@ from itertools import pairwise
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from msgspec import structs
 from tests.unit.insights.books import (
     BLOCK,
     PRIMARY,
@@ -39,7 +38,7 @@ from tests.unit.insights.books import (
 from coworkai.insights.brief import Draft, Statement, StatementKind
 from coworkai.insights.clean import plain_output
 from coworkai.insights.compose import NothingToState, compose, compose_team
-from coworkai.insights.facts import Fact, FactBook, FactKind, Field, Status, by_id, group_fact_id
+from coworkai.insights.facts import Fact, FactBook, FactKind, Status, by_id, group_fact_id
 from coworkai.insights.grounding import violations
 from coworkai.insights.insights import insights_of
 from coworkai.insights.phrases import sentence_for
@@ -414,8 +413,7 @@ def test_whatever_is_missing_the_brief_is_right_or_there_is_none(data: st.DataOb
 def _with_nulls(data: st.DataObject, one: Fact) -> Fact:
     may_be_null = sorted(set(one.fields) - {"date"})
     nulls = data.draw(st.sets(st.sampled_from(may_be_null), max_size=2))
-    fields = {name: Field(None, f.unit) if name in nulls else f for name, f in one.fields.items()}
-    return structs.replace(one, fields=fields)
+    return one.with_values(**dict.fromkeys(nulls))
 
 
 def test_the_same_facts_give_the_same_words() -> None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import structs
-from tests.unit.insights.books import rich_day
+from tests.unit.insights.books import PRIMARY, book_of, fact, rich_day
 
 from coworkai.insights.context import (
     Component,
@@ -20,7 +20,7 @@ from coworkai.insights.context import (
     Told,
     consolidate,
 )
-from coworkai.insights.facts import FactBook, FactKind, Field, FieldUnit
+from coworkai.insights.facts import FactBook, FactKind
 from coworkai.insights.insights import InsightKind, insights_of
 from coworkai.insights.tokens import offline_tokenizer
 
@@ -40,11 +40,7 @@ def with_messages(book: FactBook, *texts: str) -> FactBook:
     chat = book.of(FactKind.CHAT)[0]
     others = {name: fact for name, fact in book.facts.items() if fact.kind is not FactKind.CHAT}
     said = {
-        f"{chat.fact_id}{n}": structs.replace(
-            chat,
-            fact_id=f"{chat.fact_id}{n}",
-            fields={**chat.fields, "text": Field(text, FieldUnit.TEXT)},
-        )
+        f"{chat.fact_id}{n}": structs.replace(chat.with_values(text=text), fact_id=f"{chat.fact_id}{n}")
         for n, text in enumerate(texts)
     }
     return replace(book, facts={**others, **said})
@@ -94,6 +90,26 @@ def test_after_the_budget_is_spent_everything_is_skipped_and_says_so() -> None:
     (cut,) = [one for one in there if one.status is ComponentStatus.TRUNCATED]
     assert "lines fit" in cut.reason
     assert {one.reason for one in there if one.status is ComponentStatus.SKIPPED} == {"budget spent"}
+
+
+def test_a_line_says_no_zero_and_no_no_but_of_what_arrived_and_what_was_declared() -> None:
+    book = book_of(
+        [
+            fact(FactKind.DAY, has_telemetry=True, has_chat=False, is_incomplete=False, gap=0),
+            fact(FactKind.TARGET, 1, name="Calls", target=3.0, actual=0.0),
+        ]
+    )
+    lines = context(book).markdown.splitlines()
+    assert "- day: has_telemetry yes, has_chat no" in lines
+    assert "- target: name Calls, target 3, actual 0" in lines
+
+
+def test_times_in_a_days_section_are_of_that_day() -> None:
+    before = PRIMARY - timedelta(days=1)
+    noon = datetime(before.year, before.month, before.day, 16, tzinfo=UTC)
+    said = fact(FactKind.CHAT, "one", on=before, assistant="ChatGPT", occurred_at=noon, text="Help")
+    lines = context(book_of([said])).markdown.splitlines()
+    assert "- chat: assistant ChatGPT, occurred_at 12:00, text Help" in lines
 
 
 def test_what_is_missing_says_why() -> None:

@@ -140,7 +140,7 @@ def test_a_measure_has_its_value_unit_and_row() -> None:
     fact = only(gold(kpi_daily=kpis(kpi("focus_s", 5_400.25)))).kpi("focus_s")
     assert fact is not None
     assert fact.fact_id == "kpi:ana:2024-01-10:focus_s"
-    assert fact.fields["value"] == (fact.fields["value"].__class__)(5_400.25, FieldUnit.SECONDS)
+    assert (fact["value"], fact.unit("value")) == (5_400.25, FieldUnit.SECONDS)
     assert (fact.table, fact.version, dict(fact.key)) == (
         "gold/kpi_daily",
         7,

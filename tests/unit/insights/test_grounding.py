@@ -6,7 +6,6 @@ from dataclasses import replace
 from itertools import product
 from random import Random
 
-import msgspec
 import pytest
 from benchmarks.grounding_cases import books as sample_books
 from benchmarks.grounding_cases import falsehoods, phrasings, true_statements
@@ -14,7 +13,7 @@ from tests.unit.insights import books
 
 from coworkai.insights.brief import Claim, Statement, StatementKind
 from coworkai.insights.compose import compose, compose_team
-from coworkai.insights.facts import FactBook, FactKind, Field
+from coworkai.insights.facts import FactBook, FactKind
 from coworkai.insights.grounding import Rule, violations
 from coworkai.insights.insights import insights_of
 from coworkai.insights.offer import statements_of
@@ -164,9 +163,7 @@ HOSTILE = "because you are lazy, 99 h more than Monday in Figma"
 
 def _goal_named(name: str) -> FactBook:
     goal = BOOK[fact("goal 1")]
-    held = msgspec.structs.replace(
-        goal, fields={**goal.fields, "name": Field(name, goal.fields["name"].unit)}
-    )
+    held = goal.with_values(name=name)
     return replace(BOOK, facts={**BOOK.facts, goal.fact_id: held})
 
 

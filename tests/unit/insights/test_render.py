@@ -21,7 +21,7 @@ from tests.unit.insights.books import (
 
 from coworkai.insights.brief import Claim, Statement, StatementKind
 from coworkai.insights.clean import is_clean
-from coworkai.insights.facts import FactBook, FactKind, Field, FieldUnit, Scalar, Status
+from coworkai.insights.facts import FactBook, FactKind, FieldUnit, Scalar, Status
 from coworkai.insights.render import (
     NAME_MAX_CHARS,
     BadTemplate,
@@ -36,7 +36,7 @@ ZONE = "America/New_York"
 
 
 def written(value: Scalar, unit: FieldUnit) -> str:
-    return value_text(Field(value, unit), ZONE, PRIMARY)
+    return value_text(value, unit, ZONE, PRIMARY)
 
 
 def said(template: str, *claims: tuple[str, str], book: FactBook | None = None) -> str:
@@ -124,8 +124,8 @@ def test_an_instant_is_in_the_workers_zone_and_says_another_day(instant: datetim
 def test_the_hour_that_summer_time_repeats_reads_as_the_clock_did() -> None:
     zone, sunday = "Europe/Rome", date(2026, 10, 25)
     for hour in (0, 1):
-        instant = Field(datetime(2026, 10, 25, hour, 30, tzinfo=UTC), FieldUnit.INSTANT)
-        assert value_text(instant, zone, sunday) == "02:30"
+        instant = datetime(2026, 10, 25, hour, 30, tzinfo=UTC)
+        assert value_text(instant, FieldUnit.INSTANT, zone, sunday) == "02:30"
 
 
 @given(st.lists(st.floats(60, 40_000), min_size=2, max_size=6))

@@ -9,7 +9,6 @@ import hashlib
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import date, datetime
-from operator import attrgetter
 from typing import Literal
 
 import msgspec
@@ -32,7 +31,6 @@ from coworkai.insights.facts import Fact, FactBook, Scalar
 from coworkai.insights.render import TEXT_MAX_CHARS, render
 
 _ID_BYTES = 16
-_VALUE = attrgetter("value")
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,11 +94,7 @@ def brief_id(
     """
     head = [book.tenant_id, book.subject, book.zone, book.start, book.primary]
     made = [SCHEMA_VERSION, rules_version, writer, model, prompt_version]
-    facts = [
-        [fact_id, list(map(_VALUE, book[fact_id].fields.values()))]
-        for fact_id in sorted(offered)
-        if fact_id in book
-    ]
+    facts = [[fact_id, book[fact_id].values] for fact_id in sorted(offered) if fact_id in book]
     content = msgspec.json.encode([head, made, facts])
     return hashlib.blake2b(content, digest_size=_ID_BYTES).hexdigest()
 
@@ -151,8 +145,8 @@ def _evidence(fact: Fact) -> Evidence:
         subject=fact.subject,
         date=fact.date,
         measure=fact.measure,
-        fields={name: _as_shown(field.value) for name, field in fact.fields.items()},
-        units={name: field.unit.value for name, field in fact.fields.items()},
+        fields=dict(zip(fact.form.units, map(_as_shown, fact.values), strict=True)),
+        units={name: unit.value for name, unit in fact.form.units.items()},
         table=fact.table,
         version=fact.version,
         key=dict(fact.key),

@@ -15,24 +15,30 @@ from __future__ import annotations
 
 import hashlib
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from enum import StrEnum
+from functools import lru_cache
 from types import MappingProxyType
+from typing import Any
 
 import msgspec
 
 from coworkai.insights.clean import clean
-from coworkai.insights.facts import Fact, FactBook, FactKind, Field, FieldUnit
+from coworkai.insights.facts import Fact, FactBook, FactKind, FieldUnit, Form
 from coworkai.insights.insights import InsightKind, InsightRow
 from coworkai.insights.markdown import escaped
-from coworkai.insights.render import value_text
+from coworkai.insights.render import writers
 from coworkai.insights.tokens import Tokenizer
 
 MESSAGE_MAX_CHARS = 600
 _SUBJECT_MAX_CHARS = 120
 _ID_BYTES = 16
+_FORMS_KEPT, _WRITERS_KEPT, _NAMES_KEPT = 256, 256, 256
+_SILENT_AT_NOTHING = frozenset({FieldUnit.SECONDS, FieldUnit.COUNT, FieldUnit.FLAG})
+"""Units of which a line does not say zero or no, but for what arrived."""
+_Writers = Mapping[FieldUnit, Callable[[Any], str]]
 
 
 class ComponentName(StrEnum):
@@ -161,13 +167,9 @@ def _parts(book: FactBook, insights: Earlier) -> Iterator[_Part]:
     subject = escaped(clean(book.subject, _SUBJECT_MAX_CHARS))
     title = f"# {book.start.isoformat()} to {book.primary.isoformat()}: {subject}"
     yield _Part(book.primary, ComponentName.HEADING, "", [title, f"Times are {book.zone}."])
-    by_day: dict[date, dict[FactKind, list[Fact]]] = {}
-    for fact in book.facts.values():
-        by_day.setdefault(fact.date, {}).setdefault(fact.kind, []).append(fact)
-    shown = _Shown(book)
     for n in range((book.primary - book.start).days + 1):
         on = book.primary - timedelta(days=n)
-        yield from _day(shown, on, by_day.get(on, {}), insights.get(on, ()))
+        yield from _day(book, on, insights.get(on, ()))
 
 
 _KINDS: Mapping[ComponentName, tuple[FactKind, ...]] = {
@@ -193,28 +195,24 @@ _EARLIER = {
 }
 
 
-def _day(
-    shown: _Shown,
-    on: date,
-    facts: Mapping[FactKind, Sequence[Fact]],
-    insights: Sequence[Told],
-) -> Iterator[_Part]:
-    arrived = facts.get(FactKind.DAY, ())
+def _day(book: FactBook, on: date, insights: Sequence[Told]) -> Iterator[_Part]:
+    arrived = book.of(FactKind.DAY, on)
     heading = f"## {on.isoformat()}"
-    lines = _lines(shown, arrived) or ["- nothing is known of this day"]
+    write = _writers(book.zone, on)
+    lines = _lines(write, arrived) or ["- nothing is known of this day"]
     yield _Part(on, ComponentName.ARRIVED, heading, lines)
     day = arrived[0] if arrived else None
-    is_primary = on == shown.book.primary
-    usual = {fact.measure: fact for fact in facts.get(FactKind.BASELINE, ())}
+    is_primary = on == book.primary
+    usual = {fact.measure: fact for fact in book.of(FactKind.BASELINE, on)}
     for name, kinds in _KINDS.items():
         if name is ComponentName.CHAT:
             yield from _insights(on, insights, is_primary=is_primary)
         if name is ComponentName.MEASURES:
-            found = [_measure(shown, fact, usual.get(fact.measure)) for fact in facts.get(FactKind.KPI, ())]
+            found = [_measure(write, fact, usual.get(fact.measure)) for fact in book.of(FactKind.KPI, on)]
         else:
-            found = [line for kind in kinds for line in _lines(shown, facts.get(kind, ()))]
+            found = [line for kind in kinds for line in _lines(write, book.of(kind, on))]
         why = _why_missing(day, name, is_primary=is_primary)
-        yield _Part(on, name, f"### {name.value.capitalize()}", found, why)
+        yield _Part(on, name, f"### {name.capitalize()}", found, why)
 
 
 def _insights(on: date, insights: Sequence[Told], *, is_primary: bool) -> Iterator[_Part]:
@@ -225,7 +223,7 @@ def _insights(on: date, insights: Sequence[Told], *, is_primary: bool) -> Iterat
     why = "nothing to report" if is_primary else "none published"
     for kind, name in names.items():
         lines = [f"- {escaped(one.text)}" for one in insights if one.kind is kind]
-        yield _Part(on, name, f"### {kind.value.capitalize()} insights", lines, why)
+        yield _Part(on, name, f"### {kind.capitalize()} insights", lines, why)
 
 
 def _why_missing(day: Fact | None, name: ComponentName, *, is_primary: bool) -> str:
@@ -241,44 +239,49 @@ def _why_missing(day: Fact | None, name: ComponentName, *, is_primary: bool) -> 
 
 
 # --------------------------------------------------------------------------------------------- lines
-class _Shown(dict[Field, str]):
-    """Fields of a book as they are written out, those that are alike once. Raises as `value_text`."""
-
-    def __init__(self, book: FactBook) -> None:
-        super().__init__()
-        self.book = book
-
-    def __missing__(self, field: Field) -> str:
-        if isinstance(field.value, str) and field.unit is FieldUnit.TEXT:
-            text = escaped(clean(field.value, MESSAGE_MAX_CHARS))
-        else:
-            text = value_text(field, self.book.zone, self.book.primary)
-            # A status is a word of ours, as are numbers and times.
-            if isinstance(field.value, str) and field.unit is not FieldUnit.STATUS:
-                text = escaped(text)
-        self[field] = text
-        return text
+@lru_cache(maxsize=_WRITERS_KEPT)
+def _writers(zone: str, on: date) -> _Writers:
+    """How a day's values are written out. Raises as `value_text`."""
+    words = writers(zone, on)
+    # A status is a word of ours, as are numbers and times.
+    return {
+        **words,
+        FieldUnit.NAME: lru_cache(_NAMES_KEPT)(lambda value: escaped(words[FieldUnit.NAME](value))),
+        FieldUnit.TEXT: lambda value: escaped(clean(value, MESSAGE_MAX_CHARS)),
+    }
 
 
-def _lines(shown: _Shown, facts: Iterable[Fact]) -> list[str]:
+@lru_cache(maxsize=_FORMS_KEPT)
+def _labels(form: Form) -> Sequence[tuple[str, FieldUnit, bool]]:
+    """What a line calls the fields, nothing for the date; their units; whether nothing of them is told."""
+    return [
+        (
+            "" if name == "date" else name.removesuffix("_s"),
+            unit,
+            name.startswith("has_") or unit not in _SILENT_AT_NOTHING,
+        )
+        for name, unit in form.units.items()
+    ]
+
+
+def _lines(write: _Writers, facts: Iterable[Fact]) -> list[str]:
     """A line a fact; none of one that has no value."""
     lines: list[str] = []
     for fact in facts:
         said = [
-            f"{name.removesuffix('_s')} {text}"
-            for name, field in fact.fields.items()
-            if name != "date" and field.value is not None and (text := shown[field])
+            f"{label} {text}"
+            for (label, unit, tells_nothing), value in zip(_labels(fact.form), fact.values, strict=True)
+            if label and (value or (tells_nothing and value is not None)) and (text := write[unit](value))
         ]
         if said:
-            lines.append(f"- {fact.kind.value}: {', '.join(said)}")
+            lines.append(f"- {fact.kind}: {', '.join(said)}")
     return lines
 
 
-def _measure(shown: _Shown, fact: Fact, baseline: Fact | None) -> str:
+def _measure(write: _Writers, fact: Fact, baseline: Fact | None) -> str:
     """A measure and how it compares with the worker's own past, where there is enough of it."""
-    said = "without a value" if fact["value"] is None else shown[fact.fields["value"]]
-    if baseline is None or baseline["median"] is None:
+    value, written = fact["value"], write[fact.unit("value")]
+    said = "without a value" if value is None else written(value)
+    if baseline is None or (median := baseline["median"]) is None:
         return f"- {fact.measure} {said}"
-    return (
-        f"- {fact.measure} {said} (usually {shown[baseline.fields['median']]} over {baseline['days']} days)"
-    )
+    return f"- {fact.measure} {said} (usually {written(median)} over {baseline['days']} days)"

@@ -8,7 +8,7 @@ character and numbers that are not finite have no value either.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import cache
@@ -49,9 +49,10 @@ from coworkai.insights.facts import (
     Fact,
     FactBook,
     FactKind,
-    Field,
     FieldUnit,
+    Form,
     by_id,
+    form_of,
     group_fact_id,
     slice_fact_id,
 )
@@ -138,7 +139,6 @@ class _Day(NamedTuple):
     """What all facts of a kind and day have in common."""
 
     iso: str
-    field: Field
     source: _Source
 
 
@@ -147,17 +147,15 @@ class _Maker:
 
     def __init__(self, kind: FactKind, rows: pl.DataFrame, frames: GoldFrames) -> None:
         making = _MAKING[kind]
-        naming = list(dict.fromkeys(["user_id", "date", *making.rest, *making.key]))
-        own = [name for name in FIELDS[kind] if name != "date"]
-        rows = rows.select(*naming, *_stated(rows, kind, own))
+        naming = list(dict.fromkeys(["user_id", "date", *making.key, *making.rest]))
+        rows = rows.select(*naming, *_stated(rows, kind))
         place = {name: n for n, name in enumerate(naming)}
-        self._kind, self._prefix = kind, kind.value
+        self._kind, self._prefix, self._key = kind, kind.value, making.key
         self._is_block, self._is_slice = kind is FactKind.BLOCK, kind is FactKind.SLICE
         self._rest = [place[name] for name in making.rest]
-        self._key = [(name, place[name]) for name in making.key]
         self._measure = place.get("measure")
-        self._names, self._fields = own, slice(len(naming), None)
-        self._units: dict[str, list[FieldUnit]] = {}
+        self._key_values, self._values = slice(2, 2 + len(making.key)), slice(len(naming), None)
+        self._forms: dict[str, Form] = {}
         self._days = {on: _day(making.source, on, frames) for on in rows["date"].unique()}
         self._workers = groupby(rows.iter_rows(), key=itemgetter(0))
         self._next = next(self._workers, None)
@@ -168,40 +166,47 @@ class _Maker:
             return
         before = f"{self._prefix}:{fact_part(user_id)}:"
         for row in self._next[1]:
-            day = self._days[row[1]]
-            key: dict[str, str | int] = {"user_id": user_id, "date": day.iso}
-            for name, place in self._key:
-                key[name] = row[place]
+            iso, source = self._days[row[1]]
             measure = self._prefix if self._measure is None else row[self._measure]
-            units = self._units.get(measure) or self._units_of(measure)
-            fields = dict(zip(self._names, map(Field, row[self._fields], units), strict=True))
-            fields["date"] = day.field
-            name = self._id(before, day, row, key)
+            form = self._forms.get(measure) or self._form(measure)
+            key = row[self._key_values]
+            name = self._id(before, iso, row, key)
             facts[name] = Fact(
-                name, self._kind, user_id, row[1], measure, fields, day.source.table, day.source.version, key
+                name,
+                self._kind,
+                user_id,
+                row[1],
+                measure,
+                form,
+                row[self._values],
+                source.table,
+                source.version,
+                (user_id, iso, *key),
             )
         self._next = next(self._workers, None)
 
-    def _units_of(self, measure: str) -> list[FieldUnit]:
-        of_measure = _MEASURE_UNITS.get(measure, FieldUnit.COUNT)
-        units = [FIELDS[self._kind][name] or of_measure for name in self._names]
-        self._units[measure] = units
-        return units
+    def _form(self, measure: str) -> Form:
+        form = self._forms[measure] = _form(self._kind, measure, "user_id", "date", *self._key)
+        return form
 
-    def _id(self, before: str, day: _Day, row: tuple[Any, ...], key: Mapping[str, str | int]) -> str:
+    def _id(self, before: str, iso: str, row: tuple[Any, ...], key: tuple[Any, ...]) -> str:
         if self._is_block:
-            return str(key["workblock_id"])
+            return str(key[0])
         if self._is_slice:
-            return slice_fact_id(str(key["workblock_id"]), int(key["sequence"]))
-        name = before + day.iso
+            return slice_fact_id(*key)
+        name = before + iso
         for place in self._rest:
             name += f":{fact_part(str(row[place]))}"
         return name
 
 
-def _stated(rows: pl.DataFrame, kind: FactKind, names: Iterable[str]) -> Iterator[pl.Expr]:
+def _form(kind: FactKind, measure: str, *key_names: str) -> Form:
+    return form_of(kind, _MEASURE_UNITS.get(measure, FieldUnit.COUNT), key_names)
+
+
+def _stated(rows: pl.DataFrame, kind: FactKind) -> Iterator[pl.Expr]:
     """The columns of the fields; null where text is unreadable or a number is not finite."""
-    for name in names:
+    for name in FIELDS[kind]:
         value = pl.col(name)
         if FIELDS[kind][name] in _WORDED:
             value = pl.when(~value.is_in(_unreadable(rows[name]))).then(value)
@@ -224,7 +229,7 @@ def _day(source: str, on: date, frames: GoldFrames) -> _Day:
         found = _Source(paths.chat_history_table(on, frames.run_ids[on]), None)
     else:
         found = _Source(source, frames.versions.get(source))
-    return _Day(on.isoformat(), Field(on, FieldUnit.DATE), found)
+    return _Day(on.isoformat(), found)
 
 
 @cache
@@ -278,15 +283,16 @@ def team_books(
 
 def _group_fact(name: str, row: Mapping[str, Any], source: _Source, key: Mapping[str, str | int]) -> Fact:
     measure: str = row["measure"]
-    own = _MEASURE_UNITS.get(measure, FieldUnit.COUNT)
+    form = _form(FactKind.GROUP, measure, *key, "measure")
     return Fact(
         name,
         FactKind.GROUP,
         str(key["group_id"]),
         row["date"],
         measure,
-        {field: Field(row.get(field), unit or own) for field, unit in FIELDS[FactKind.GROUP].items()},
+        form,
+        tuple(row.get(name) for name in form.units),
         source.table,
         source.version,
-        {**key, "measure": measure},
+        (*key.values(), measure),
     )

@@ -26,11 +26,11 @@ same row has the same id in every run, so a brief's evidence can be opened later
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
-from functools import cached_property
+from functools import cache, cached_property
 from types import MappingProxyType
 
 import msgspec
@@ -44,10 +44,12 @@ __all__ = [
     "FactKind",
     "Field",
     "FieldUnit",
+    "Form",
     "Scalar",
     "Status",
     "by_id",
     "fact_id",
+    "form_of",
     "group_fact_id",
     "kind_of",
     "slice_fact_id",
@@ -214,12 +216,29 @@ class Field(msgspec.Struct, frozen=True, gc=False):
     unit: FieldUnit
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Form:
+    """What facts that are alike have in common: the fields in order, with their units and places, and the
+    names of their rows' key columns. There is one of a kind: see `form_of`."""
+
+    units: Mapping[str, FieldUnit]
+    places: Mapping[str, int]
+    key_names: tuple[str, ...]
+
+
+@cache
+def form_of(kind: FactKind, measured_in: FieldUnit, key_names: tuple[str, ...]) -> Form:
+    """The form of facts of a kind, about what is measured in a unit."""
+    units = {name: unit or measured_in for name, unit in FIELDS[kind].items()}
+    return Form(units, {name: place for place, name in enumerate(units)}, key_names)
+
+
 class Fact(msgspec.Struct, frozen=True, gc=False):
     """One Gold row (or row of a stage 1 artefact).
 
     `subject` is the worker's or group's id, `measure` the catalogue's name of what is measured or the kind,
     `table` and `version` where the row is (`gold/kpi_daily`, 12; an artefact is named by its path and has no
-    version), `key` the row's key columns.
+    version). `values` are those of the fields, `key_values` of the row's key columns, as `form` names them.
     """
 
     fact_id: str
@@ -227,14 +246,45 @@ class Fact(msgspec.Struct, frozen=True, gc=False):
     subject: str
     date: date
     measure: str
-    fields: Mapping[str, Field]
+    form: Form
+    values: tuple[Scalar, ...]
     table: str
     version: int | None
-    key: Mapping[str, str | int]
+    key_values: tuple[str | int, ...]
 
     def __getitem__(self, name: str) -> Scalar:
         """Value of a field. Raises KeyError."""
-        return self.fields[name].value
+        return self.values[self.form.places[name]]
+
+    def __contains__(self, name: object) -> bool:
+        """Whether facts of this kind have the field."""
+        return name in self.form.places
+
+    def unit(self, name: str) -> FieldUnit:
+        """Unit of a field. Raises KeyError."""
+        return self.form.units[name]
+
+    def get(self, name: str) -> Field | None:
+        """A field, where facts of this kind have it."""
+        place = self.form.places.get(name)
+        return None if place is None else Field(self.values[place], self.form.units[name])
+
+    @property
+    def fields(self) -> Mapping[str, Field]:
+        """All fields, in order."""
+        return dict(zip(self.form.units, map(Field, self.values, self.form.units.values()), strict=True))
+
+    @property
+    def key(self) -> Mapping[str, str | int]:
+        """The row's key columns."""
+        return dict(zip(self.form.key_names, self.key_values, strict=True))
+
+    def with_values(self, **values: Scalar) -> Fact:
+        """The fact with other values of some fields. Raises KeyError."""
+        changed = list(self.values)
+        for name, value in values.items():
+            changed[self.form.places[name]] = value
+        return msgspec.structs.replace(self, values=tuple(changed))
 
 
 @dataclass(frozen=True)
@@ -262,15 +312,17 @@ class FactBook:
         return self.facts.get(fact_id)
 
     @cached_property
-    def _by_kind(self) -> Mapping[FactKind, list[Fact]]:
-        found: dict[FactKind, list[Fact]] = {}
+    def _by_kind(self) -> Mapping[tuple[FactKind, date | None], list[Fact]]:
+        """By kind, and by kind and day."""
+        found: dict[tuple[FactKind, date | None], list[Fact]] = {}
         for fact in self.facts.values():
-            found.setdefault(fact.kind, []).append(fact)
+            found.setdefault((fact.kind, None), []).append(fact)
+            found.setdefault((fact.kind, fact.date), []).append(fact)
         return found
 
-    def of(self, kind: FactKind, on: date | None = None) -> list[Fact]:
+    def of(self, kind: FactKind, on: date | None = None) -> Sequence[Fact]:
         """Facts of a kind, of one day where given, in order."""
-        return [fact for fact in self._by_kind.get(kind, ()) if on is None or fact.date == on]
+        return self._by_kind.get((kind, on), ())
 
     def kpi(self, measure: str, on: date | None = None) -> Fact | None:
         """The measure of a day (the primary one by default) where it has a value."""

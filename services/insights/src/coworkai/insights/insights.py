@@ -306,7 +306,7 @@ def _told_as(*, is_gain: bool) -> StatementKind:
 
 def notability(baseline: Fact, rules: InsightRules = DEFAULT_RULES) -> float:
     """How far the day is from the worker's usual, 0 where it is not worth a line."""
-    is_duration = baseline.fields["difference"].unit is FieldUnit.SECONDS
+    is_duration = baseline.unit("difference") is FieldUnit.SECONDS
     if is_duration and abs(number(baseline, "difference")) < rules.material_s:
         return 0.0
     material = rules.material_duration_change if is_duration else rules.material_change

@@ -25,7 +25,7 @@ from coworkai.insights.markdown import brief_markdown
 from coworkai.insights.tokens import Tokenizer
 from coworkai.insights.write import Written
 
-RULES_VERSION = "2"
+RULES_VERSION = "3"
 """Raised whenever insights, context or the deterministic writer make something else of the same facts."""
 
 SubjectKind = Literal["worker", "team"]

@@ -54,4 +54,6 @@ def _duration_s(fact: Fact) -> float:
 
 
 def _has_value(fact: Fact) -> bool:
-    return any(field.value is not None for name, field in fact.fields.items() if name != "date")
+    return any(
+        value is not None for name, value in zip(fact.form.units, fact.values, strict=True) if name != "date"
+    )

@@ -56,7 +56,7 @@ def statement(kind: StatementKind, said: Phrase) -> Statement:
 
 
 def _is_text(fact: Fact, field: str) -> bool:
-    return fact.fields[field].unit is FieldUnit.TEXT
+    return fact.unit(field) is FieldUnit.TEXT
 
 
 def listed(phrases: Sequence[Phrase]) -> Phrase:
@@ -110,7 +110,7 @@ def number(fact: Fact | None, field: str) -> float:
 
 def shown(book: FactBook, fact: Fact, field: str) -> str:
     """The value as it reads."""
-    return value_text(fact.fields[field], book.zone, book.primary)
+    return value_text(fact[field], fact.unit(field), book.zone, book.primary)
 
 
 # ------------------------------------------------------------------------------------------------ measures
@@ -156,7 +156,7 @@ def against_usual(book: FactBook, value: Fact, baseline: Fact) -> Phrase | None:
     said = value_of(value)
     if number(baseline, "median") == 0:
         return said + phrase(", which is {} your usual", (baseline, "direction"))
-    if value.fields["value"].unit is FieldUnit.SECONDS and abs(number(baseline, "difference")) >= 60:
+    if value.unit("value") is FieldUnit.SECONDS and abs(number(baseline, "difference")) >= 60:
         return said + phrase(", {} {} your usual", (baseline, "difference"), (baseline, "direction"))
     return said + phrase(", {} your usual {}", (baseline, "direction"), (baseline, "median"))
 
@@ -185,7 +185,7 @@ def described(fact: Fact, book: FactBook) -> Phrase | None:
 
 
 def _tells_day(fact: Fact, field: str) -> bool:
-    return fact.fields[field].unit in {FieldUnit.INSTANT, FieldUnit.DATE}
+    return fact.unit(field) in {FieldUnit.INSTANT, FieldUnit.DATE}
 
 
 def _described(fact: Fact) -> Phrase | None:

@@ -20,18 +20,20 @@ from collections.abc import Callable, Mapping
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from functools import lru_cache
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from coworkai.common.errors import Terminal
 from coworkai.insights.brief import Claim, Statement
 from coworkai.insights.clean import clean
-from coworkai.insights.facts import Fact, FactBook, FactKind, Field, FieldUnit
+from coworkai.insights.facts import Fact, FactBook, FactKind, Field, FieldUnit, Scalar
 
 NAME_MAX_CHARS = 120
 TEXT_MAX_CHARS = 200
 PLACE = re.compile(r"\{(\d{1,2})\}")
 _HUGE = 1e15
 """From here on a declared number has more digits than a float keeps."""
+_LAST_BITS = 5e-7
 _BRACE = re.compile(r"[{}]")
 
 _TYPED_KINDS = frozenset({FactKind.GOAL, FactKind.TARGET, FactKind.AREA, FactKind.THEME, FactKind.SLICE})
@@ -125,7 +127,8 @@ def render(statement: Statement, book: FactBook) -> str:
 
 def claim_text(claim: Claim, book: FactBook) -> str:
     """What stands at a claim's place. Raises UnknownFact, UnknownField, NoValue."""
-    text = value_text(field_of(claim, book), book.zone, book.primary)
+    field = field_of(claim, book)
+    text = value_text(field.value, field.unit, book.zone, book.primary)
     return _quoted(text) if _needs_quotes(book[claim.fact_id], claim, text) else text
 
 
@@ -134,36 +137,41 @@ def field_of(claim: Claim, book: FactBook) -> Field:
     fact = book.get(claim.fact_id)
     if fact is None:
         raise UnknownFact("a claim cites a fact that is not in the book")
-    field = fact.fields.get(claim.field)
+    field = fact.get(claim.field)
     if field is None:
         raise UnknownField("a claim names a field that its fact does not have")
     return field
 
 
-def value_text(field: Field, zone: str, primary: date) -> str:
+def value_text(value: Scalar, unit: FieldUnit, zone: str, primary: date) -> str:
     """A value in words, without quotation marks. Raises NoValue.
 
     Durations "3 h 12 min", "45 s"; instants in `zone` "14:05", "14:05 on Mon 26 Oct" on another day than
     `primary`, "midnight" at its end; dates "Tue 27 Oct"; shares and attainment "34 %"; rates "12 an hour";
     counts and declared numbers "1,250.5". Names and text are cleaned and cut at a word.
     """
-    value, unit = field.value, field.unit
-    if isinstance(value, str):
-        return _text(value, unit)
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, datetime):
-        return _instant(value, zone, primary)
-    if isinstance(value, date):
-        return _day(value)
-    if value is None or not math.isfinite(value):
+    if value is None or (isinstance(value, float) and not math.isfinite(value)):
         raise NoValue("a claim's field has no value")
-    return _NUMBERS.get(unit, _declared)(value)
+    return writers(zone, primary)[unit](value)
+
+
+@lru_cache(maxsize=256)
+def writers(zone: str, primary: date) -> Mapping[FieldUnit, Callable[[Any], str]]:
+    """How a value of each unit is written out, as `value_text` says; not for one that is missing."""
+    local = ZoneInfo(zone)
+    return _NUMBERS | {
+        FieldUnit.FLAG: lambda value: "yes" if value else "no",
+        FieldUnit.INSTANT: lambda value: _instant(value.astimezone(local), primary),
+        FieldUnit.DATE: _day,
+        FieldUnit.NAME: lambda value: _text(value, NAME_MAX_CHARS),
+        FieldUnit.STATUS: lambda value: _text(value, NAME_MAX_CHARS),
+        FieldUnit.TEXT: lambda value: _text(value, TEXT_MAX_CHARS),
+    }
 
 
 def _duration(value: float) -> str:
     seconds = abs(value)
-    whole = math.floor(_settled(seconds))
+    whole = _whole(seconds)
     if whole < 60:
         return f"{whole} s" if whole else "under 1 s" if seconds else "0 min"
     hours, minutes = divmod(whole // 60, 60)
@@ -176,7 +184,7 @@ def _percent(value: float) -> str:
     share = abs(value)
     if share >= _HUGE:
         return f"{Decimal(share) * 100:.3g} %"
-    whole = math.floor(_settled(share * 100))
+    whole = _whole(share * 100)
     return "under 1 %" if whole == 0 < share else f"{whole:,} %"
 
 
@@ -199,21 +207,21 @@ def _floored(value: float, digits: int) -> str:
     if abs(value) >= _HUGE:
         return f"{value:g}"
     scale = 10**digits
-    return _plain(math.trunc(_settled(value * scale)) / scale)
+    whole, rest = divmod(_whole(abs(value) * scale), scale)
+    sign = "-" if value < 0 < whole + rest else ""
+    return f"{sign}{whole:,}" if not rest else f"{sign}{whole:,}.{rest:0{digits}}".rstrip("0")
 
 
 def _declared(value: float) -> str:
     """A number as it was declared."""
-    return f"{value:g}" if abs(value) >= _HUGE else _plain(value)
+    if abs(value) >= _HUGE:
+        return f"{value:g}"
+    whole = math.trunc(value)
+    return f"{whole:,}" if whole == value else f"{Decimal(repr(value)):,f}"
 
 
-def _plain(value: float) -> str:
-    if value == math.trunc(value):
-        return f"{math.trunc(value):,}"
-    return f"{Decimal(repr(value)):,f}"
-
-
-_NUMBERS: Mapping[FieldUnit, Callable[[float], str]] = {
+_NUMBERS: dict[FieldUnit, Callable[[Any], str]] = {
+    FieldUnit.NUMBER: _declared,
     FieldUnit.SECONDS: _duration,
     FieldUnit.SHARE: _percent,
     FieldUnit.ATTAINMENT: _percent,
@@ -225,21 +233,15 @@ _NUMBERS: Mapping[FieldUnit, Callable[[float], str]] = {
     FieldUnit.INDEX: lambda value: _floored(value, 2),
     FieldUnit.Z: lambda value: _floored(value, 1),
 }
-"""How a number of a unit is written; as it was declared where none is named."""
+"""How a number of a unit is written."""
 
 
-def _settled(value: float) -> float:
-    """Without the last bits that arithmetic leaves: 0.29 x 100 is 29."""
-    return round(value, 6)
+def _whole(value: float) -> int:
+    """Whole part of a number from 0, without the last bits that arithmetic leaves: 0.29 x 100 is 29."""
+    return int(value + _LAST_BITS)
 
 
-@lru_cache(maxsize=64)
-def _zone(name: str) -> ZoneInfo:
-    return ZoneInfo(name)
-
-
-def _instant(value: datetime, zone: str, primary: date) -> str:
-    local = value.astimezone(_zone(zone))
+def _instant(local: datetime, primary: date) -> str:
     on, clock = local.date(), f"{local.hour:02}:{local.minute:02}"
     if on == primary:
         return clock
@@ -253,10 +255,10 @@ def _day(value: date) -> str:
     return f"{value:%a} {value.day} {value:%b}"
 
 
-def _text(value: str, unit: FieldUnit) -> str:
+def _text(value: str, max_chars: int) -> str:
     if "<" in value:
         value = _TOKEN.sub(r"<\1>", value)
-    text = clean(value, TEXT_MAX_CHARS if unit is FieldUnit.TEXT else NAME_MAX_CHARS)
+    text = clean(value, max_chars)
     if not text:
         raise NoValue("a claim's text has no visible character")
     return text
@@ -264,7 +266,7 @@ def _text(value: str, unit: FieldUnit) -> str:
 
 def _needs_quotes(fact: Fact, claim: Claim, text: str) -> bool:
     """Typed text always; apps, domains and addresses where they are more than one plain word."""
-    unit = fact.fields[claim.field].unit
+    unit = fact.unit(claim.field)
     if unit is FieldUnit.TEXT or (fact.kind in _TYPED_KINDS and claim.field in _TYPED_FIELDS):
         return True
     return unit is FieldUnit.NAME and not _PLAIN_NAME.fullmatch(text)

@@ -284,7 +284,7 @@ class _Page:
 
 def _belongs(fact: Fact, kind: Kind) -> bool:
     """Whether a plain sentence on the fact has its place among statements of the kind."""
-    status = fact.fields.get("status")
+    status = fact.get("status")
     is_unfinished = status is not None and status.value in _UNFINISHED
     match kind:
         case Kind.BLOCKER:

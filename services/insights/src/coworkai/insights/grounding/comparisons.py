@@ -252,7 +252,7 @@ def _holds(name: str, place: Place, book: FactBook) -> bool:
         ]
     else:
         others = [one for one in book.of(fact.kind, fact.date) if _of_one_sort(one, fact)]
-    if name in {"first", "last"} and "started_at" in fact.fields:
+    if name in {"first", "last"} and "started_at" in fact:
         times = [value for one in others if isinstance(value := one["started_at"], datetime)]
         own = fact["started_at"]
         return isinstance(own, datetime) and own == (min(times) if name == "first" else max(times))
@@ -274,7 +274,7 @@ def _is_majority(fact: Fact, book: FactBook) -> bool:
         share = fact["day_share"]
         return isinstance(share, int | float) and share > 0.5
     active = book.kpi("active_s", fact.date)
-    seconds = fact.fields.get("value") or fact.fields.get("duration_s")
+    seconds = fact.get("value") or fact.get("duration_s")
     if active is None or seconds is None or seconds.unit not in {FieldUnit.SECONDS, FieldUnit.SHARE}:
         return False
     whole = active["value"] if seconds.unit is FieldUnit.SECONDS else 1.0

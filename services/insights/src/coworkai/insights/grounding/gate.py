@@ -84,11 +84,11 @@ def _structure(statement: Statement, book: FactBook, offered: Collection[str]) -
             yield Rule.CITATION, "a fact that is not there"
         elif claim.fact_id not in offered:
             yield Rule.CITATION, "a fact that was not offered"
-        elif claim.field not in fact.fields:
+        elif claim.field not in fact:
             yield Rule.CITATION, "a field that its fact does not have"
-        elif fact.fields[claim.field].value is None:
+        elif fact[claim.field] is None:
             yield Rule.CITATION, "a field without a value"
-        elif fact.fields[claim.field].unit is FieldUnit.FLAG:
+        elif fact.unit(claim.field) is FieldUnit.FLAG:
             yield Rule.TEMPLATE, "a flag cannot be written out"
     try:
         render(statement, book)

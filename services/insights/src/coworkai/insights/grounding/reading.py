@@ -244,8 +244,7 @@ def _turned(item: Item, entry: Entry, items: Sequence[Item]) -> Entry:
 
 
 def _place(fact: Fact, name: str) -> Place:
-    value = fact.fields[name]
-    return Place(fact, name, value.unit, value.value)
+    return Place(fact, name, fact.unit(name), fact[name])
 
 
 @dataclass(slots=True)
@@ -335,7 +334,7 @@ def _written(claimed: Sequence[Place], cited: Sequence[Fact], book: FactBook) ->
         if place.is_name:
             continue
         try:
-            text = value_text(place.fact.fields[place.field], book.zone, book.primary).lower()
+            text = value_text(place.value, place.unit, book.zone, book.primary).lower()
         except NoValue:
             continue
         yield text, place
@@ -354,7 +353,7 @@ def _written(claimed: Sequence[Place], cited: Sequence[Fact], book: FactBook) ->
                     yield text, place
                 elif text:
                     yield from ((f"“{text}”", place), (f'"{text}"', place))
-        if "date" in fact.fields:
+        if "date" in fact:
             for text in _dates(fact.date):
                 yield text, _place(fact, "date")
 
@@ -420,5 +419,5 @@ def local_hour(moment: datetime, zone: str) -> float:
 
 def name_of(fact: Fact) -> str | None:
     """What a fact is known by: an app, a goal, a word; None for facts without a name."""
-    value = fact.fields.get(_NAMED_BY.get(fact.kind, "name"))
+    value = fact.get(_NAMED_BY.get(fact.kind, "name"))
     return value.value.casefold() if value is not None and isinstance(value.value, str) else None

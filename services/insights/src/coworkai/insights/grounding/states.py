@@ -270,7 +270,7 @@ def _facts(items: Sequence[Item]) -> list[Fact]:
 
 
 def _agrees(item: Item, fact: Fact, *, negated: bool) -> bool:
-    known = fact.fields.get("status")
+    known = fact.get("status")
     status = known.value if known is not None else None
     if not isinstance(status, str) or item.entry is None:
         return False
@@ -281,7 +281,7 @@ def _agrees(item: Item, fact: Fact, *, negated: bool) -> bool:
     if is_goal and negated and item.text in lexicon().sets["reports"]:
         allowed |= {Status.UNREPORTED.value}
     if status == Status.MET and not is_goal:
-        attainment = fact.fields["attainment"].value
+        attainment = fact["attainment"]
         exceeded = isinstance(attainment, int | float) and attainment > 1
         return bool(allowed & {"met", "exceeded" if exceeded else "met_exactly"})
     return status in allowed

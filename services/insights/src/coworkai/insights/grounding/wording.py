@@ -55,7 +55,7 @@ def words(reading: Reading) -> Iterator[Found]:
     """Refused words, words that are not known, signs that are no prose, and markup."""
     of_group = all(fact.kind is FactKind.GROUP for fact in reading.cited)
     of_record = reading.statement.kind is StatementKind.DATA_QUALITY
-    typed = {word for fact in reading.cited for word in _unit_words(fact.fields.get("unit"))}
+    typed = {word for fact in reading.cited for word in _unit_words(fact.get("unit"))}
     for item in reading.items:
         entry = item.entry
         if entry is not None and entry.refused is not None:

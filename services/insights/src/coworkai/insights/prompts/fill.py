@@ -155,7 +155,7 @@ def _fact_line(fact: Fact, book: FactBook, ids: OfferedIds) -> str:
         if name == "date" and fact.date == book.primary:
             continue
         try:
-            values[name] = value_text(field, book.zone, book.primary)
+            values[name] = value_text(field.value, field.unit, book.zone, book.primary)
         except NoValue:
             continue
     return _line(values)
