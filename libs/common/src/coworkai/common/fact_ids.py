@@ -80,9 +80,7 @@ class FactName:
 
 def fact_id(kind: FactKind, subject: str, on: date, *rest: str | int) -> str:
     """`kind:subject:date:rest…`."""
-    return ":".join(
-        [kind.value, fact_part(subject), on.isoformat(), *(fact_part(str(part)) for part in rest)]
-    )
+    return ":".join([kind, fact_part(subject), on.isoformat(), *(fact_part(str(part)) for part in rest)])
 
 
 def slice_fact_id(workblock_id: str, sequence: int) -> str:
@@ -100,6 +98,7 @@ def kind_of(identifier: str) -> FactKind | None:
     return _KINDS.get(identifier.partition(":")[0])
 
 
+@lru_cache(maxsize=4_096)
 def fact_name(identifier: str) -> FactName:
     """The id taken apart. Raises ValueError for one that no fact can have."""
     kind = kind_of(identifier)

@@ -146,7 +146,7 @@ def _evidence(fact: Fact) -> Evidence:
         date=fact.date,
         measure=fact.measure,
         fields=dict(zip(fact.form.units, map(_as_shown, fact.values), strict=True)),
-        units={name: unit.value for name, unit in fact.form.units.items()},
+        units=dict(fact.form.unit_names),
         table=fact.table,
         version=fact.version,
         key=dict(fact.key),

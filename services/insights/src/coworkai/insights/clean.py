@@ -14,6 +14,7 @@ from __future__ import annotations
 import hashlib
 import re
 import unicodedata
+from functools import lru_cache
 
 ELLIPSIS = "…"
 _MARKS_MAX = 4
@@ -22,6 +23,8 @@ _WORD_CUT = 0.6
 """A cut goes back to the last space where that keeps at least this share of the room."""
 _DELIMITER_BYTES = 8
 _LINE_MARK_CHARS = 4
+_KEPT, _KEPT_CHARS = 4_096, 256
+"""How many cleaned texts are remembered, of what length: the same name or message is met again and again."""
 
 _TERMINAL_SEQUENCE = re.compile(
     r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[PX^_][^\x1b]*(?:\x1b\\)?|[ -/]*[0-~])"
@@ -78,9 +81,16 @@ def clean(text: str, max_chars: int) -> str:
     """
     if max_chars < 1:
         raise ValueError("max_chars must be at least 1")
+    return _kept_clean(text, max_chars) if len(text) <= _KEPT_CHARS else _clean(text, max_chars)
+
+
+def _clean(text: str, max_chars: int) -> str:
     if text.isascii() and text.isprintable():
         return _cut(" ".join(text.split()), max_chars)
     return _cut(_visible(text), max_chars)
+
+
+_kept_clean = lru_cache(maxsize=_KEPT)(_clean)
 
 
 def datamark(text: str) -> str:

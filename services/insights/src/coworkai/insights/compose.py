@@ -320,7 +320,7 @@ def _open_since(book: FactBook, goal: Fact) -> Fact | None:
     before = [
         fact
         for fact in book.of(FactKind.GOAL)
-        if fact.date < book.primary and known(fact, "name") and str(fact["name"]).casefold() == name
+        if fact.date < book.primary and str(fact["name"]).casefold() == name and known(fact, "name")
     ]
     since: Fact | None = None
     for fact in sorted(before, key=lambda fact: fact.date, reverse=True):

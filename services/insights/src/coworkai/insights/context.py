@@ -196,21 +196,22 @@ _EARLIER = {
 
 
 def _day(book: FactBook, on: date, insights: Sequence[Told]) -> Iterator[_Part]:
-    arrived = book.of(FactKind.DAY, on)
+    facts = book.on(on)
+    arrived = facts.get(FactKind.DAY, ())
     heading = f"## {on.isoformat()}"
     write = _writers(book.zone, on)
     lines = _lines(write, arrived) or ["- nothing is known of this day"]
     yield _Part(on, ComponentName.ARRIVED, heading, lines)
     day = arrived[0] if arrived else None
     is_primary = on == book.primary
-    usual = {fact.measure: fact for fact in book.of(FactKind.BASELINE, on)}
+    usual = {fact.measure: fact for fact in facts.get(FactKind.BASELINE, ())}
     for name, kinds in _KINDS.items():
         if name is ComponentName.CHAT:
             yield from _insights(on, insights, is_primary=is_primary)
         if name is ComponentName.MEASURES:
-            found = [_measure(write, fact, usual.get(fact.measure)) for fact in book.of(FactKind.KPI, on)]
+            found = [_measure(write, fact, usual.get(fact.measure)) for fact in facts.get(FactKind.KPI, ())]
         else:
-            found = [line for kind in kinds for line in _lines(write, book.of(kind, on))]
+            found = [line for kind in kinds if kind in facts for line in _lines(write, facts[kind])]
         why = _why_missing(day, name, is_primary=is_primary)
         yield _Part(on, name, f"### {name.capitalize()}", found, why)
 

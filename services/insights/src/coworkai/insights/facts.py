@@ -26,6 +26,7 @@ same row has the same id in every run, so a brief's evidence can be opened later
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -222,6 +223,7 @@ class Form:
     names of their rows' key columns. There is one of a kind: see `form_of`."""
 
     units: Mapping[str, FieldUnit]
+    unit_names: Mapping[str, str]
     places: Mapping[str, int]
     key_names: tuple[str, ...]
 
@@ -230,7 +232,8 @@ class Form:
 def form_of(kind: FactKind, measured_in: FieldUnit, key_names: tuple[str, ...]) -> Form:
     """The form of facts of a kind, about what is measured in a unit."""
     units = {name: unit or measured_in for name, unit in FIELDS[kind].items()}
-    return Form(units, {name: place for place, name in enumerate(units)}, key_names)
+    names = {name: unit.value for name, unit in units.items()}
+    return Form(units, names, {name: place for place, name in enumerate(units)}, key_names)
 
 
 class Fact(msgspec.Struct, frozen=True, gc=False):
@@ -287,6 +290,9 @@ class Fact(msgspec.Struct, frozen=True, gc=False):
         return msgspec.structs.replace(self, values=tuple(changed))
 
 
+_NO_FACTS: Mapping[FactKind, Sequence[Fact]] = MappingProxyType({})
+
+
 @dataclass(frozen=True)
 class FactBook:
     """The facts of one subject over a window of days, in a fixed order; what may be stated about it.
@@ -312,17 +318,26 @@ class FactBook:
         return self.facts.get(fact_id)
 
     @cached_property
-    def _by_kind(self) -> Mapping[tuple[FactKind, date | None], list[Fact]]:
-        """By kind, and by kind and day."""
-        found: dict[tuple[FactKind, date | None], list[Fact]] = {}
+    def _by_kind(self) -> Mapping[FactKind, Sequence[Fact]]:
+        found: dict[FactKind, list[Fact]] = defaultdict(list)
         for fact in self.facts.values():
-            found.setdefault((fact.kind, None), []).append(fact)
-            found.setdefault((fact.kind, fact.date), []).append(fact)
+            found[fact.kind].append(fact)
         return found
+
+    @cached_property
+    def _by_day(self) -> Mapping[date, Mapping[FactKind, Sequence[Fact]]]:
+        found: dict[date, dict[FactKind, list[Fact]]] = defaultdict(lambda: defaultdict(list))
+        for fact in self.facts.values():
+            found[fact.date][fact.kind].append(fact)
+        return found
+
+    def on(self, day: date) -> Mapping[FactKind, Sequence[Fact]]:
+        """Facts of a day by kind, in order."""
+        return self._by_day.get(day, _NO_FACTS)
 
     def of(self, kind: FactKind, on: date | None = None) -> Sequence[Fact]:
         """Facts of a kind, of one day where given, in order."""
-        return self._by_kind.get((kind, on), ())
+        return (self._by_kind if on is None else self.on(on)).get(kind, ())
 
     def kpi(self, measure: str, on: date | None = None) -> Fact | None:
         """The measure of a day (the primary one by default) where it has a value."""

@@ -227,7 +227,7 @@ _NUMBERS: dict[FieldUnit, Callable[[Any], str]] = {
     FieldUnit.ATTAINMENT: _percent,
     FieldUnit.PER_HOUR: lambda value: _rate(value, "an hour"),
     FieldUnit.PER_MINUTE: lambda value: _rate(value, "a minute"),
-    FieldUnit.COUNT: lambda value: _floored(abs(value), 1),
+    FieldUnit.COUNT: lambda value: f"{abs(value):,}" if isinstance(value, int) else _floored(abs(value), 1),
     FieldUnit.DAYS: lambda value: _counted(value, "day"),
     FieldUnit.BITS: lambda value: _counted(value, "bit"),
     FieldUnit.INDEX: lambda value: _floored(value, 2),
