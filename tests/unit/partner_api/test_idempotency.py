@@ -108,8 +108,8 @@ def test_a_token_of_fewer_scopes_gets_no_answer_that_one_of_more_scopes_got(api:
 
 
 def test_the_answer_to_a_query_is_not_kept_so_that_every_read_is_in_the_access_log(api: Api) -> None:
-    key, query = api.key(), {"measures": ["active_s"], "group_by": ["worker"]}
-    query |= {"start_date": DAY.isoformat(), "end_date": DAY.isoformat()}
+    key, day = api.key(), DAY.isoformat()
+    query = {"measures": ["active_s"], "group_by": ["worker"], "start_date": day, "end_date": day}
     measured = rows(GOLD_KPI_DAILY, kpi("user_1", DAY, "active_s", 1.0))
     worked = rows(GOLD_WORKBLOCKS, workblock("user_1", DAY, 9))
     GoldLake(api.settings.data_dir / "lake", fence=1).publish(
