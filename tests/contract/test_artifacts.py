@@ -16,7 +16,7 @@ from tests.contract.conftest import BUCKET, Target
 from tests.doubles import gcs, seaweed
 
 from coworkai.common.artifacts import ArtifactStore
-from coworkai.common.errors import NotFound, SettingsError
+from coworkai.common.errors import NotFound, SettingsError, StorageUnavailable
 
 PATH = "tenants/acme/artifacts/date=2024-01-01/report.md"
 
@@ -61,6 +61,13 @@ def test_odd_characters_in_a_name_survive(target: Target) -> None:
     store.put(name, b"x")
     assert store.get(name) == b"x"
     assert store.list("tenants") == [name]
+
+
+@pytest.mark.parametrize("path", ["../outside.md", "day/../../outside.md", "day//a.md", "day/./a.md"])
+def test_a_path_that_would_lead_elsewhere_is_refused(target: Target, path: str) -> None:
+    with pytest.raises(StorageUnavailable):
+        target.artifacts.put(path, b"x")
+    assert target.artifacts.list("") == []
 
 
 def test_deleting_is_of_named_objects_and_may_be_repeated(target: Target) -> None:
