@@ -589,3 +589,42 @@ def test_only_rows_of_single_workers_count_as_reads_of_them(
     query(api, key, f"{ROOT}/coworkai/schemas/gold/tables/{table.name}")
     assert len(api.services.access_log.page(TENANT, "ana")) == 1
     assert api.services.access_log.page(TENANT, "red") == []
+
+
+def _rollup_of(users: Sequence[str], on: int = 0) -> Mapping[str, pl.DataFrame]:
+    """A day's values of these workers, and the tenant's rollup of them."""
+    rollup = {"date": day(on), "period": "day", "level": "tenant", "group_id": "acme", "measure": "m0"}
+    return {
+        GOLD_KPI_DAILY.id: kpis(users, day(on)),
+        GOLD_KPI_GROUPS.id: rows(GOLD_KPI_GROUPS, {**rollup, "value": 1.0, "contributors": len(users)}),
+    }
+
+
+def test_a_rollup_of_few_is_in_the_access_log_of_those_behind_it_as_it_was_published(
+    api: Api, key: str
+) -> None:
+    gold = GoldLake(Path(api.settings.lake_uri))
+
+    def reads_of(user: str) -> int:
+        return len(api.services.access_log.page(TENANT, user))
+
+    many = [f"one-of-many-{number}" for number in range(5)]
+    gold.publish({day(0): _rollup_of(["ana"]), day(1): _rollup_of(many, 1)})
+    path = f"{ROOT}/coworkai/schemas/gold/tables/{GOLD_KPI_GROUPS.name}"
+    query(api, key, path, predicateHints=[f"date = '{day(1)}'"])
+    assert [reads_of(user) for user in ("ana", *many)] == [0] * 6
+    query(api, key, path)
+    query(api, key, path)
+    assert [reads_of(user) for user in ("ana", *many)] == [2] + [0] * 5
+
+    # What came was of Ana alone; then it went, and Ben's came.
+    seen(api, gold.publish({day(0): _rollup_of(["ben"])}, run="again"))
+    api.services.sharing._tables._workers._values.clear()
+    query(api, key, path)
+    assert (reads_of("ana"), reads_of("ben")) == (2, 1)
+    api.get(f"{path}/changes", key=key, params={"startingVersion": 1, "endingVersion": 1})
+    assert (reads_of("ana"), reads_of("ben")) == (3, 1)
+    api.get(f"{path}/changes", key=key, params={"startingVersion": 2})
+    assert (reads_of("ana"), reads_of("ben")) == (4, 2)
+    query(api, key, path, version=1)
+    assert (reads_of("ana"), reads_of("ben")) == (5, 2)

@@ -273,28 +273,34 @@ def few_behind(snapshot: Snapshot, rows: pl.DataFrame) -> set[str]:
     """Everybody who has a value in one of a group, among rows of `gold/kpi_group_rollups`, that fewer than
     SMALLEST_GROUP workers have. Raises as `Snapshot.collect`.
     """
+    return set(few_behind_each(snapshot, rows.with_columns(of=0), "of")["user_id"])
+
+
+def few_behind_each(snapshot: Snapshot, rows: pl.DataFrame, of: str) -> pl.DataFrame:
+    """`few_behind` for each value of the column `of`: it and user_id, once each. Raises likewise."""
     is_week = pl.col("period") == "week"
     last = pl.when(is_week).then(pl.col("date").dt.offset_by("6d")).otherwise(pl.col("date"))
     few = (
         rows.filter(pl.col("level") != "worker", pl.col("contributors").is_between(1, SMALLEST_GROUP - 1))
-        .select("level", "group_id", "measure", day=pl.date_ranges("date", last))
+        .select(of, "level", "group_id", "measure", day=pl.date_ranges("date", last))
         .explode("day")
     )
     if few.is_empty():
-        return set()
+        return pl.DataFrame(schema={of: rows.schema[of], "user_id": pl.String})
     values = snapshot.scan(GOLD_KPI_DAILY, few["day"].unique().to_list()).filter(
         pl.col("measure").is_in(few["measure"].unique().to_list()), pl.col("value").is_not_null()
     )
     days = snapshot.collect(GOLD_KPI_DAILY, values.select("date", "user_id", "measure"))
     placed = _with_groups(snapshot, days).with_columns(tenant=pl.lit(snapshot.tenant_id))
-    found: set[str] = set()
-    for level in ("team", "department", "tenant"):
-        theirs = few.filter(pl.col("level") == level)
-        mine = placed.join(
-            theirs, left_on=["date", "measure", level], right_on=["day", "measure", "group_id"], how="semi"
-        )
-        found.update(mine["user_id"])
-    return found
+    found = [
+        placed.join(
+            few.filter(pl.col("level") == level),
+            left_on=["date", "measure", level],
+            right_on=["day", "measure", "group_id"],
+        ).select(of, "user_id")
+        for level in ("team", "department", "tenant")
+    ]
+    return pl.concat(found).unique()
 
 
 def _worker_days(snapshot: Snapshot, query: Asked, worker_ids: Sequence[str] | None) -> pl.DataFrame:

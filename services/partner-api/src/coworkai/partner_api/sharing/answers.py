@@ -142,7 +142,8 @@ class Sharing:
         chosen, offset = await self._begin(caller, snapshot, table, query, paging)
         at = await self._at(snapshot, table, chosen)
         page, following = paging.of(_hinted(at.files, query, table), offset)
-        addresses = await self._addresses(caller, snapshot, table, "delta_sharing.query", page)
+        at_version = [(file, chosen) for file in page]
+        addresses = await self._addresses(caller, snapshot, table, "delta_sharing.query", at_version)
         is_told = query.version is not None or query.timestamp is not None
         lines = head(at.shape, agreed.response_format, version=chosen if is_told else None)
         told = await self._publication(snapshot, table, chosen) if is_told else None
@@ -180,7 +181,7 @@ class Sharing:
         at = await self._at(snapshot, table, newest)
         changes = await self._gold.in_thread(lambda: self._tables.changes(snapshot, table, first, last))
         page, following = paging.of(changes, offset)
-        files = [change.file for change in page]
+        files = [(change.file, change.seen_at) for change in page]
         addresses = await self._addresses(caller, snapshot, table, "delta_sharing.changes", files)
         lines = head(at.shape, agreed.response_format, version=first, changes=True)
         for change, address in zip(page, addresses, strict=True):
@@ -243,15 +244,22 @@ class Sharing:
         return await self._gold.in_thread(lambda: self._tables.at(snapshot, table, version))
 
     async def _addresses(
-        self, caller: Caller, snapshot: Snapshot, table: Table, operation: str, files: Sequence[SharedFile]
+        self,
+        caller: Caller,
+        snapshot: Snapshot,
+        table: Table,
+        operation: str,
+        at_version: Sequence[tuple[SharedFile, int]],
     ) -> Sequence[Address]:
-        """Addresses of the files, once the read is in the access log of everybody whose rows they hold."""
-        paths = [file.path for file in files]
-        workers = await self._gold.in_thread(lambda: self._tables.workers(snapshot, table, paths))
+        """Addresses of the files, each with a version that has it, once the read is in the access log of
+        everybody whom they tell of."""
+        files = [file for file, _version in at_version]
+        seen = {file.path: (file, version) for file, version in at_version}
+        workers = await self._gold.in_thread(lambda: self._tables.workers(snapshot, table, seen))
         start, end = days(files) or (None, None)
         await caller.record(operation, workers, start, end, sum(file.rows or 0 for file in files))
         folder = table.path(caller.tenant_id)
-        return await self._signer.of([f"{folder}/{path}" for path in paths])
+        return await self._signer.of([f"{folder}/{file.path}" for file in files])
 
     def _token(
         self, caller: Caller, purpose: str, asked: str, version: int, offset: int | None

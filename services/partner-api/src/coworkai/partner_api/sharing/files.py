@@ -14,7 +14,7 @@ import json
 import sys
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Generic, TypeVar
@@ -28,9 +28,17 @@ from deltalake import DeltaTable, Schema
 from coworkai.common.artifacts import ArtifactStore
 from coworkai.common.errors import NotFound, StorageUnavailable
 from coworkai.common.lake import Lake, reading, table_properties
-from coworkai.common.tables import GOLD_BRIEFS, GOLD_KPI_GROUPS, OPS_RUNS, Table
+from coworkai.common.tables import (
+    GOLD_BRIEFS,
+    GOLD_KPI_DAILY,
+    GOLD_KPI_GROUPS,
+    OPS_RUNS,
+    SILVER_ORG_MEMBERS,
+    Table,
+)
 from coworkai.partner_api.delta_log import Action, Added, Removed, commit
 from coworkai.partner_api.gold import Snapshot, VersionExpired
+from coworkai.partner_api.metrics import SMALLEST_GROUP, few_behind_each
 from coworkai.partner_api.sharing.catalogue import table_id
 from coworkai.partner_api.sharing.predicates import Bounds, Scalar
 from coworkai.partner_api.sharing.protocol import Change, ChangeKind, Publication, Shape, SharedFile
@@ -42,6 +50,8 @@ KEPT_FILES = 20_000
 """Descriptions of files that are kept in memory, over all tables."""
 KEPT_WORKERS = 500_000
 """Workers of files that are kept in memory, each as often as there are files with rows of theirs."""
+FILES_A_LOOK = 32
+"""Files of rollups whose few are looked for together."""
 KEPT_COMMITS = 2_000
 KEPT_PUBLICATIONS = 256
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -127,26 +137,66 @@ class SharedTables:
             if first <= publication.version <= last:
                 commits = range(before + 1, publication.version + 1)
                 actions = (self._commit(snapshot, table, version) for version in commits)
-                changes += _net(actions, publication)
+                changes += _net(actions, publication, before)
             before = publication.version
         self._check_there(snapshot, table, [change.file.path for change in changes])
         return changes
 
-    def workers(self, snapshot: Snapshot, table: Table, paths: Collection[str]) -> set[str]:
-        """Workers whose rows are in these files; empty for a table that has no rows of single workers.
+    def workers(
+        self, snapshot: Snapshot, table: Table, files: Mapping[str, tuple[SharedFile, int]]
+    ) -> set[str]:
+        """Workers whose rows are in these files, and the few who are behind rows of groups; empty for a table
+        that has neither. By path: the file, and a published version of the table that has it.
 
-        Files never change, so each is looked into once.
+        Files never change, so each is looked into once. Raises VersionExpired when what an earlier version
+        was made of has been cleaned up.
         """
         column = _worker_column(table)
         if column is None:
             return set()
-        found = {path: self._workers.get((snapshot.tenant_id, table.id, path)) for path in paths}
+        tenant_id = snapshot.tenant_id
+        found = {path: self._workers.get((tenant_id, table.id, path)) for path in files}
         if unknown := [path for path, workers in found.items() if workers is None]:
             with reading(table):
-                read = _workers_of(snapshot.lake, table, snapshot.tenant_id, unknown, column)
+                read = _workers_of(snapshot.lake, table, tenant_id, unknown, column)
+            if table is GOLD_KPI_GROUPS:
+                self._add_few(snapshot, {path: files[path] for path in unknown}, read)
             for path in unknown:
-                found[path] = self._workers.put((snapshot.tenant_id, table.id, path), read[path])
+                found[path] = self._workers.put((tenant_id, table.id, path), frozenset(read[path]))
         return set().union(*(workers for workers in found.values() if workers is not None))
+
+    def _add_few(
+        self,
+        snapshot: Snapshot,
+        files: Mapping[str, tuple[SharedFile, int]],
+        workers: Mapping[str, set[str]],
+    ) -> None:
+        """Add who is behind rollups of few, by the workers' days and groups that the files were made of."""
+        newest = snapshot.versions[GOLD_KPI_GROUPS.id]
+        live = {file.path for file in self.at(snapshot, GOLD_KPI_GROUPS, newest).files}
+        by_version: dict[int, list[SharedFile]] = {}
+        for path, (file, version) in files.items():
+            by_version.setdefault(newest if path in live else version, []).append(file)
+        for version, theirs in by_version.items():
+            then = snapshot if version == newest else self._made_of(snapshot, version)
+            for first in range(0, len(theirs), FILES_A_LOOK):
+                with reading(GOLD_KPI_GROUPS):
+                    rollups = _rollups_of_few(snapshot, theirs[first : first + FILES_A_LOOK])
+                for path, worker in few_behind_each(then, rollups, "path").iter_rows():
+                    workers[path].add(sys.intern(worker))
+
+    def _made_of(self, snapshot: Snapshot, version: int) -> Snapshot:
+        """What this version of the rollups was made of: tables as they were published together with it."""
+        rollups = self.publications(snapshot, GOLD_KPI_GROUPS)
+        moment = next(one.published_ms for one in rollups if one.version == version)
+        versions: dict[str, int] = {}
+        for table in (GOLD_KPI_DAILY, SILVER_ORG_MEMBERS):
+            for one in self.publications(snapshot, table):
+                if one.published_ms <= moment:
+                    versions[table.id] = one.version
+        return Snapshot(
+            snapshot.lake, snapshot.store, snapshot.tenant_id, snapshot.data_version, {}, versions
+        )
 
     def _commit(self, snapshot: Snapshot, table: Table, version: int) -> tuple[Action, ...]:
         key = snapshot.tenant_id, table.id, version
@@ -337,7 +387,7 @@ def _instant(moment: datetime, separator: str, precision: str) -> str:
 
 
 # --------------------------------------------------------------------------------------------- changes
-def _net(commits: Iterable[Sequence[Action]], publication: Publication) -> list[Change]:
+def _net(commits: Iterable[Sequence[Action]], publication: Publication, before: int) -> list[Change]:
     """What the commits of one publication changed in all: what one of them added and another removed again
     was never seen. Rewriting rows into other files changes nothing."""
     came: dict[str, Added] = {}
@@ -348,10 +398,11 @@ def _net(commits: Iterable[Sequence[Action]], publication: Publication) -> list[
                 went[gone.path] = gone
         elif (new := action.add) is not None and new.data_change and went.pop(new.path, None) is None:
             came[new.path] = new
-    removed = [(ChangeKind.REMOVE, _removed_file(went[path])) for path in sorted(went)]
-    added = [(ChangeKind.ADD, _added_file(came[path])) for path in sorted(came)]
+    removed = [(ChangeKind.REMOVE, _removed_file(went[path]), before) for path in sorted(went)]
+    added = [(ChangeKind.ADD, _added_file(came[path]), publication.version) for path in sorted(came)]
     return [
-        Change(kind, file, publication.version, publication.published_ms) for kind, file in removed + added
+        Change(kind, file, publication.version, publication.published_ms, seen_at)
+        for kind, file, seen_at in removed + added
     ]
 
 
@@ -382,27 +433,44 @@ def _worker_column(table: Table) -> pl.Expr | None:
 
 def _workers_of(
     lake: Lake, table: Table, tenant_id: str, paths: Sequence[str], column: pl.Expr
-) -> dict[str, frozenset[str]]:
+) -> dict[str, set[str]]:
     by_uri = {f"{lake.uri(table, tenant_id)}/{path}": path for path in paths}
-    pairs = (
-        pl.scan_parquet(
-            list(by_uri),
-            glob=False,
-            hive_partitioning=False,
-            include_file_paths="file",
-            storage_options=dict(lake.storage_options) or None,
-            missing_columns="insert",
-            extra_columns="ignore",
-        )
-        .select("file", worker=column)
-        .drop_nulls()
-        .unique()
-        .collect()
-    )
+    pairs = _rows_of(lake, by_uri).select("file", worker=column).drop_nulls().unique().collect()
     workers: dict[str, set[str]] = {path: set() for path in paths}
     for uri, worker in pairs.iter_rows():
         workers[by_uri[uri]].add(sys.intern(worker))
-    return {path: frozenset(found) for path, found in workers.items()}
+    return workers
+
+
+def _rollups_of_few(snapshot: Snapshot, files: Sequence[SharedFile]) -> pl.DataFrame:
+    """Rows of groups that few are behind, with the path of their file and its date."""
+    folder = snapshot.lake.uri(GOLD_KPI_GROUPS, snapshot.tenant_id)
+    of_file = pl.LazyFrame(
+        [(f"{folder}/{file.path}", file.path, file.partition["date"]) for file in files],
+        schema={"file": pl.String, "path": pl.String, "date": pl.String},
+        orient="row",
+    ).with_columns(pl.col("date").str.to_date())
+    return (
+        _rows_of(snapshot.lake, of_file.collect()["file"].to_list())
+        .filter(pl.col("contributors") < SMALLEST_GROUP)
+        .select("file", "period", "level", "group_id", "measure", "contributors")
+        .join(of_file, on="file")
+        .drop("file")
+        .collect()
+    )
+
+
+def _rows_of(lake: Lake, uris: Iterable[str]) -> pl.LazyFrame:
+    """Rows of the files, with the column `file`: where they are from."""
+    return pl.scan_parquet(
+        list(uris),
+        glob=False,
+        hive_partitioning=False,
+        include_file_paths="file",
+        storage_options=dict(lake.storage_options) or None,
+        missing_columns="insert",
+        extra_columns="ignore",
+    )
 
 
 def milliseconds(moment: datetime) -> int:

@@ -153,12 +153,13 @@ class ChangeKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A file whose rows came or went with a published version."""
+    """A file whose rows came or went with a published version; `seen_at` is a published version with it."""
 
     kind: ChangeKind
     file: SharedFile
     version: int
     published_ms: int
+    seen_at: int
 
 
 def head(
