@@ -116,6 +116,28 @@ def test_what_there_is_none_of_is_not_found(api: Api, lake: GoldLake) -> None:
         assert problem(api.get(path, key=key)) == (404, "not_found"), path
 
 
+def test_what_is_of_nobody_and_what_is_of_somebody_else_have_one_remedy(api: Api, lake: GoldLake) -> None:
+    publish_briefs(lake)
+    lake.publish_kpis(day(0))
+    bens = api.key(workers={"ben"})
+    remedies = {
+        api.get(path, key=key).json()["remedy"]
+        for key in (api.key(), bens)
+        for path in (
+            "/v1/workers/nobody",
+            "/v1/workers/nobody/brief",
+            "/v1/briefs/none",
+            "/v1/reports/nobody/2026-10-26",
+            "/v1/lineage/insight:none",
+        )
+    }
+    theirs = {
+        api.get(path, key=bens).json()["remedy"]
+        for path in ("/v1/workers/ana", "/v1/workers/ana/brief", "/v1/reports/ana/2026-10-26")
+    }
+    assert remedies == theirs == {"GET /v1/workers lists workers with their first and last date"}
+
+
 def test_the_newest_version_of_a_brief_is_the_one_that_is_listed_and_shown(api: Api, lake: GoldLake) -> None:
     publish_briefs(lake)
     key = api.key()

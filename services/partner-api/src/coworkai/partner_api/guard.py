@@ -23,7 +23,7 @@ from fastapi.routing import APIRoute, RouteContext, iter_route_contexts
 
 from coworkai.common.control.access_log import AccessLog
 from coworkai.partner_api.principal import Principal, PrincipalKind, Reach, Scope
-from coworkai.partner_api.problems import Code, FieldError, Refused
+from coworkai.partner_api.problems import Code, FieldError, Refused, not_found
 
 OPEN_PATHS = frozenset({"/", "/healthz", "/readyz", "/metrics", "/oauth/token", "/openapi.json"})
 OPEN_PREFIXES = ("/.well-known/", "/problems", "/docs", "/push/", "/tasks/", "/files/")
@@ -147,7 +147,7 @@ class Caller:
         """Raises Refused (404) for a worker outside the principal's rows, and for rows of several workers."""
         mine = self.principal.worker_ids
         if mine is not None and worker_id not in mine:
-            raise Refused(Code.NOT_FOUND, "not found")
+            raise not_found()
 
     def limited_to(self, worker_ids: Sequence[str] | None) -> list[str] | None:
         """The workers that a query must be filtered by; None for the whole tenant, empty for nobody."""

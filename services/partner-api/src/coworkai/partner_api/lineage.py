@@ -13,7 +13,7 @@ import msgspec
 
 from coworkai.common.calls import Calls
 from coworkai.common.errors import Transient
-from coworkai.partner_api.problems import Code, Refused
+from coworkai.partner_api.problems import Code, Refused, not_found
 
 PATH = "/lineage"
 TIMEOUT_S = 30.0
@@ -45,7 +45,7 @@ class FactLineage:
         except httpx.HTTPError as error:
             raise Transient(f"the runner does not answer ({type(error).__name__})") from None
         if answer.status_code == 404:
-            raise Refused(Code.NOT_FOUND, "not found")
+            raise not_found()
         if answer.status_code != 200:
             raise Transient(f"the runner answered {answer.status_code}")
         traced: dict[str, Any] = msgspec.json.decode(answer.content)

@@ -205,6 +205,13 @@ class Refused(CoworkError):
         self.headers = dict(headers or {})
 
 
+def not_found(detail: str = "not found") -> Refused:
+    """Nothing of a worker, or nothing of one whom the caller may read: the answer to both is the same."""
+    return Refused(
+        Code.NOT_FOUND, detail, remedy="GET /v1/workers lists workers with their first and last date"
+    )
+
+
 class Problem(msgspec.Struct, omit_defaults=True):
     """Body of every error. `code` is stable, `detail` and `remedy` are for people."""
 

@@ -29,7 +29,7 @@ from coworkai.partner_api.gold import Gold, Snapshot, VersionExpired, VersionNot
 from coworkai.partner_api.guard import Access, Caller, caller_of, guarded
 from coworkai.partner_api.metrics import few_behind
 from coworkai.partner_api.pages import Cursors, Query, parameters, parse
-from coworkai.partner_api.problems import Code, Refused
+from coworkai.partner_api.problems import Code, Refused, not_found
 from coworkai.partner_api.resources import KPI_ROLLUPS, WORKER, Resource
 from coworkai.partner_api.selection import Page, Rows, Selection, select
 
@@ -197,7 +197,7 @@ class Reads:
         if newest is not None:
             found = found.sort(newest)
         if found.is_empty():
-            raise Refused(Code.NOT_FOUND, "not found")
+            raise not_found()
         row = found.drop("tenant_id").row(-1, named=True)
         worker_id = row.pop(WORKER)
         opened.caller.may_read(worker_id)

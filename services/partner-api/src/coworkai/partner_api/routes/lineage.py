@@ -18,7 +18,7 @@ from coworkai.partner_api.guard import Access, Caller, guarded
 from coworkai.partner_api.lineage import without_content
 from coworkai.partner_api.metrics import SMALLEST_GROUP
 from coworkai.partner_api.principal import Scope
-from coworkai.partner_api.problems import Code, Refused
+from coworkai.partner_api.problems import Code, Refused, not_found
 from coworkai.partner_api.reads import Found, Opened
 from coworkai.partner_api.resources import BRIEFS, CONTEXTS, INSIGHTS, RUNS, Resource
 from coworkai.partner_api.services import Services, services_of
@@ -100,7 +100,7 @@ async def get_lineage(
             except Refused as refused:
                 if refused.kind is not Code.NOT_FOUND:
                     raise
-        raise Refused(Code.NOT_FOUND, "not found")
+        raise not_found()
     if name is not None:
         _check_subject(caller, name)
     traced = await services.fact_lineage.of(caller.tenant_id, identifier)

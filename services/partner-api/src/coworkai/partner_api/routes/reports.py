@@ -14,7 +14,7 @@ from coworkai.common.errors import NotFound
 from coworkai.partner_api.formats import Format
 from coworkai.partner_api.gold import VersionExpired
 from coworkai.partner_api.guard import Caller, guarded
-from coworkai.partner_api.problems import Code, Refused
+from coworkai.partner_api.problems import not_found
 from coworkai.partner_api.resources import REPORTS
 from coworkai.partner_api.routes.parameters import AsOf, DocumentFormat, document
 from coworkai.partner_api.services import services_of
@@ -62,7 +62,7 @@ async def get_report(
         return opened.not_modified()
     run_id = opened.snapshot.run_ids.get(date)
     if run_id is None:
-        raise Refused(Code.NOT_FOUND, "nothing is published of that day")
+        raise not_found("nothing is published of that day")
     path = ArtifactPaths(caller.tenant_id).workblock_report(date, run_id, worker_id)
     try:
         text = await services.reads.in_thread(lambda: services.store.get(path))
@@ -72,7 +72,7 @@ async def get_report(
             raise VersionExpired(
                 "reports of that version have been cleaned up", remedy="read the newest version"
             ) from None
-        raise Refused(Code.NOT_FOUND, "the worker has no report of that day") from None
+        raise not_found("the worker has no report of that day") from None
     await caller.record("get_report", [worker_id], date, date, 1)
     if opened.form is Format.MARKDOWN:
         return opened.answer(text)

@@ -13,7 +13,7 @@ from coworkai.common.tables import GOLD_ACCOUNTING, GOLD_KPI_DAILY
 from coworkai.partner_api.gold import Snapshot
 from coworkai.partner_api.guard import Access, Caller, guarded
 from coworkai.partner_api.principal import WORKER_SCOPES, Scope
-from coworkai.partner_api.problems import Code, Refused
+from coworkai.partner_api.problems import not_found
 from coworkai.partner_api.schemas import NUMBER
 from coworkai.partner_api.services import services_of
 
@@ -60,7 +60,7 @@ async def create_worker_token(
     services = services_of(request)
     snapshot = await services.gold.snapshot(caller.tenant_id)
     if not await services.gold.in_thread(lambda: _is_known(snapshot, asked.worker_id)):
-        raise Refused(Code.NOT_FOUND, "not found")
+        raise not_found()
     # What is read with the token is not in the access log, so that it was made has to be.
     await caller.record("create_worker_token", [asked.worker_id], None, None, 0)
     token = services.tokens.for_worker(

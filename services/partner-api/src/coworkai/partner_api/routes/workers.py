@@ -17,7 +17,7 @@ from coworkai.partner_api.gold import Snapshot
 from coworkai.partner_api.guard import Access, Caller, guarded
 from coworkai.partner_api.pages import DEFAULT_LIMIT, MAX_LIMIT, check_pages, chosen_fields
 from coworkai.partner_api.principal import Scope
-from coworkai.partner_api.problems import Code, Refused
+from coworkai.partner_api.problems import not_found
 from coworkai.partner_api.reads import Opened
 from coworkai.partner_api.routes.parameters import AsOf, Fields, TabularFormat, with_fields
 from coworkai.partner_api.schemas import page_model, tabular
@@ -112,7 +112,7 @@ async def get_worker(
     workers = await reads.in_thread(lambda: _workers(opened.snapshot))
     found = workers.filter(pl.col("worker_id") == worker_id)
     if found.is_empty():
-        raise Refused(Code.NOT_FOUND, "not found")
+        raise not_found()
     await caller.record("get_worker", [worker_id], None, None, 1)
     return opened.answer(found.row(0, named=True))
 
