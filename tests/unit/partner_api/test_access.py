@@ -537,6 +537,7 @@ def test_a_read_is_in_the_access_log_of_every_worker_when_the_call_returns(api: 
 def test_what_is_open_is_this_and_nothing_else(api: Api) -> None:
     routes = {route.path or "" for route in iter_route_contexts(api.app.api.routes)}
     assert {path for path in routes if is_open(path)} == {
+        "/",
         "/.well-known/jwks.json",
         "/.well-known/oauth-authorization-server",
         "/docs",

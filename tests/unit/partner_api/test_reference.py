@@ -82,6 +82,12 @@ def test_who_has_the_page_does_not_get_it_again(api: Api) -> None:
     assert (again.status_code, again.content) == (304, b"")
 
 
+def test_whoever_comes_without_a_path_is_sent_to_the_page(api: Api, document: dict[str, Any]) -> None:
+    answer = api.get("/")
+    assert (answer.status_code, answer.headers["location"]) == (307, "/docs")
+    assert "/" not in document["paths"]
+
+
 def test_nothing_of_the_document_becomes_markup(document: dict[str, Any]) -> None:
     texts = {"description", "summary", "title", "x-displayName"}
     attack = "<script>alert(1)</script>'\"&`<img src=x>`**<b onclick=x>**"

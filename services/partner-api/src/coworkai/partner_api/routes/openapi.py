@@ -1,4 +1,7 @@
-"""`GET /openapi.json`: the document of this API, as `docs/openapi.json` has it. `GET /docs`: for people."""
+"""`GET /openapi.json`: the document of this API, as `docs/openapi.json` has it. `GET /docs`: for people.
+
+`GET /` leads there.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ import hashlib
 
 import msgspec
 from fastapi import APIRouter, FastAPI, Request
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 
 from coworkai.partner_api.etags import etag, is_current, not_modified
 from coworkai.partner_api.openapi.document import document, encoded
@@ -15,6 +18,12 @@ from coworkai.partner_api.reference.page import Page, render
 from coworkai.partner_api.services import services_of
 
 router = APIRouter()
+
+
+@router.get("/", include_in_schema=False)
+async def root() -> Response:
+    """To the page."""
+    return RedirectResponse("/docs", headers={"cache-control": "public, max-age=300"})
 
 
 @router.get("/openapi.json", include_in_schema=False)
