@@ -41,7 +41,7 @@ class Summary(msgspec.Struct):
 def coworkai(*arguments: str | Path) -> str:
     """Standard output of a command that succeeds."""
     done = subprocess.run([COMMAND, *arguments], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr[-3000:]
+    assert done.returncode == 0, "\n".join((f"{done}", done.stdout[-3000:], done.stderr[-3000:]))
     return done.stdout
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
+from polars.exceptions import PanicException
 from sqlalchemy import text
 from tests.factories import TENANT, at
 from tests.unit.runner.pipeline.lakes import DAY, Place, worked
@@ -16,6 +18,7 @@ from typer.testing import CliRunner
 from coworkai.common.control import Control, Database, Lane, Stage
 from coworkai.common.errors import CoworkError
 from coworkai.common.events import Source
+from coworkai.local import inventory
 from coworkai.local.cli import app, main
 from coworkai.local.commands.options import result_console, settings_of
 
@@ -66,9 +69,12 @@ def test_a_log_that_was_tampered_with_does_not_verify_and_says_where(tmp_path: P
         values = "VALUES ('acme', 'ana', 3, x'00', x'00')"
         connection.execute(text(f"INSERT INTO access_log_heads {values}"))
     database.close()
-    assert RUNNER.invoke(app, verify).exit_code == 1
+    found = RUNNER.invoke(app, verify)
+    assert found.exit_code == 1
+    assert found.stderr.startswith("error: 2 faults in the log of acme\n")
     found = RUNNER.invoke(app, [*verify, "--json"])
     assert found.exit_code == 1
+    assert found.stderr.startswith("error: 2 faults in the log of acme\n")
     assert json.loads(found.stdout) == {
         "intact": False,
         "entries": 3,
@@ -325,7 +331,7 @@ def ended(
     return exited.value.code, printed.out, printed.err
 
 
-def test_with_json_a_command_fails_with_one_object_on_stdout(
+def test_with_json_a_command_fails_with_one_object_on_stdout_and_the_same_lines_on_stderr(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert FAILING.keys() <= set(with_json())
@@ -338,7 +344,7 @@ def test_with_json_a_command_fails_with_one_object_on_stdout(
         assert code == in_text[0] == 1, name
         error = json.loads(out)["error"]
         assert error.keys() == {"code", "message", "remedy"}, name
-        assert err == "", name
+        assert err == in_text[2], name
         assert f"error: {error['message']}" in in_text[2], name
         assert error["remedy"] in in_text[2], name
 
@@ -348,10 +354,45 @@ def test_with_json_wrong_usage_of_any_command_is_an_object_too(
 ) -> None:
     for name in [*with_json(), "demo", "tenant", ""]:
         code, out, err = ended(monkeypatch, capsys, *name.split(), "--json", "--no-such-option")
-        assert (code, err) == (2, ""), name
+        assert code == 2, name
         error = json.loads(out)["error"]
+        assert err == f"error: {error['message']}\n       {error['remedy']}\n", name
         assert error["code"] == "usage", name
         assert error["remedy"].endswith("--help"), name
+
+
+@pytest.mark.parametrize("group", [(), ("tenant",)], ids=["coworkai", "tenant"])
+def test_help_instead_of_a_command_says_on_stderr_what_is_missing(
+    group: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, out, err = ended(monkeypatch, capsys, *group)
+    assert code == 2
+    assert "Usage: " in out
+    command = " ".join(("coworkai", *group, "COMMAND"))
+    assert err == f"error: no command given\n       give one of those above: {command}\n"
+
+
+@pytest.mark.parametrize("json_option", [(), ("--json",)], ids=["text", "json"])
+def test_a_fault_of_ours_is_its_type_and_place_after_the_stack_trace(
+    json_option: tuple[str, ...],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def faulty(*_arguments: object) -> None:
+        raise PanicException("a value that is somebody's")
+
+    monkeypatch.setattr(inventory, "inventory", faulty)
+    code, out, err = ended(monkeypatch, capsys, "tables", "--data", str(tmp_path), *json_option)
+    trace, _, told = err.partition("error: ")
+    assert code == 1
+    assert trace.startswith("Traceback")
+    assert re.match(r"PanicException in coworkai\.local\.commands\.lake:\d+\n {7}\S", told)
+    if json_option:
+        error = json.loads(out)["error"]
+        assert (error["code"], told) == ("internal", f"{error['message']}\n       {error['remedy']}\n")
+    else:
+        assert out == ""
 
 
 def test_with_json_what_succeeds_exits_with_0_and_help_is_help(

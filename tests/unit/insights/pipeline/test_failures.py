@@ -47,8 +47,8 @@ def poison(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(run_stage2, "worker_books", books)
 
 
-def test_a_worker_that_fails_is_recorded_and_everybody_else_has_a_brief(
-    week: Desk, poisoned_for_bo: pytest.MonkeyPatch
+def test_a_worker_that_fails_is_recorded_and_logged_and_everybody_else_has_a_brief(
+    week: Desk, poisoned_for_bo: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     week.write()
     assert {subject for _, subject in week.versions()} == {"ana"}
@@ -57,6 +57,10 @@ def test_a_worker_that_fails_is_recorded_and_everybody_else_has_a_brief(
     assert set(failures["stage"]) == {"stage2"}
     assert set(failures["error_type"]) == {"Poisoned"}
     days = [DAY - timedelta(days=n) for n in range(3)]
+    logged = [vars(each)["fields"] for each in caplog.records if each.getMessage() == "workers failed"]
+    assert {(each["date"], each["workers"], each["error_type"]) for each in logged} == {
+        (day.isoformat(), 1, "Poisoned") for day in days
+    }
     assert week.published().partial == set(days)
     assert week.dirty() == sorted(days)
     assert week.dirty(ready_only=True) == []

@@ -179,13 +179,20 @@ def test_commits_arriving_while_a_run_computes_are_computed_before_it_lets_go(
 
 
 @pytest.mark.parametrize("stage", ["silver", "stage1"])
-def test_one_workers_failure_is_recorded_and_stops_nobody_else(place: Place, stage: str) -> None:
+def test_one_workers_failure_is_recorded_and_logged_and_stops_nobody_else(
+    place: Place, stage: str, caplog: pytest.LogCaptureFixture
+) -> None:
     two_days(place)
     place.dispatcher.mark()
     place.pipeline(rules=failing_for("bo", place.rules, stage)).run(TENANT)
     assert set(place.read(GOLD_WORKBLOCKS)["user_id"]) == {"ana"}
     failures = place.failures().select("date", "user_id", "stage", "error_type").unique().sort("date").rows()
     assert failures == [(DAY, "bo", stage, "Poisoned")]
+    logged = [vars(each)["fields"] for each in caplog.records if each.getMessage() == "workers failed"]
+    assert [(each["date"], each["workers"], each["error_type"]) for each in logged] == [
+        (DAY.isoformat(), 1, "Poisoned")
+    ]
+    assert set(place.failures()["location"]) == {logged[0]["location"]}
     dirty = place.control.dirty(Stage(stage))
     assert dirty
     assert {day.attempts for day in dirty} == {1}

@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable, Sequence
+from datetime import date
 from pathlib import Path
 from typing import TypeVar
 
 import polars as pl
 
 from coworkai.common.errors import AccountingError, Transient
+from coworkai.common.observability import Logger
 from coworkai.common.outputs import WorkerFailure
 
 T = TypeVar("T")
@@ -45,10 +47,23 @@ def isolate(
 
 def failure(user_id: str, error: BaseException) -> WorkerFailure:
     """What is recorded of a worker's failure: no values, which may be telemetry."""
-    return WorkerFailure(user_id, type(error).__name__, _location(error))
+    return WorkerFailure(user_id, type(error).__name__, location(error))
 
 
-def _location(error: BaseException) -> str:
+def log_failures(log: Logger, day: date, failures: Sequence[WorkerFailure]) -> None:
+    """Say how many workers of the day failed, and of the first how and where."""
+    first = failures[0]
+    log.error(
+        "workers failed",
+        date=day.isoformat(),
+        workers=len(failures),
+        error_type=first.error_type,
+        location=first.location,
+    )
+
+
+def location(error: BaseException) -> str:
+    """Module and line of ours that raised; where none of ours did, the last one."""
     frames = traceback.extract_tb(error.__traceback__)
     ours = [frame for frame in frames if _PACKAGE in Path(frame.filename).parts]
     frame = (ours or frames)[-1]

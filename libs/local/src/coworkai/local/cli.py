@@ -1,7 +1,8 @@
 """`coworkai`: the command line.
 
-Exit codes: 0 done, 1 failed with a reason, 2 wrong usage. With --json, stdout is one JSON document: the
-result, or `{"error": {"code", "message", "remedy"}}`.
+Exit codes: 0 done, 1 failed, 2 wrong usage, 130 stopped by Ctrl-C or SIGTERM. All but 0 leave on stderr why
+and what to do. With --json, stdout is one JSON document: the result, or
+`{"error": {"code", "message", "remedy"}}`.
 """
 
 from __future__ import annotations
@@ -9,15 +10,17 @@ from __future__ import annotations
 import errno
 import logging
 import sys
+import traceback
 from dataclasses import dataclass
 from typing import NoReturn
 
 import typer
+from polars.exceptions import PanicException
 
 from coworkai.common.errors import CoworkError
 from coworkai.common.observability import TextFormatter
 from coworkai.local.commands import briefs, control, convert, keys, lake, logs, quarantine, run, tenants
-from coworkai.local.commands.options import JSON_OPTION, err, print_json
+from coworkai.local.commands.options import JSON_OPTION, print_json, say
 
 app = typer.Typer(
     name="coworkai",
@@ -50,13 +53,15 @@ app.add_typer(control.app, name="control")
 _REFUSED = (PermissionError, FileExistsError, IsADirectoryError, NotADirectoryError)
 """What the system says of a path that it does not let us use; a file that is missing would be our mistake."""
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
+_STOPPED = 130
+"""Exit code of a command that a signal has stopped."""
 
 
 def main() -> None:
-    """Run the command line; a failure of ours is one line with its remedy, never a stack trace.
+    """Run the command line; a failure that we know of is one line with its remedy, never a stack trace.
 
-    With --json it is one object on stdout, where the result would have been: a program that reads stdout gets
-    one JSON document in either case, and the exit code tells which. Warnings and progress stay on stderr.
+    With --json it is one object on stdout, too, where the result would have been: a program that reads stdout
+    gets one JSON document in either case, and the exit code tells which.
     """
     # Libraries of ours log as they do in a service: without content or stack traces, here only errors.
     handler = logging.StreamHandler()
@@ -64,25 +69,26 @@ def main() -> None:
     logging.basicConfig(handlers=[handler], level=logging.ERROR)
     is_json = JSON_OPTION in sys.argv[1:]
     try:
-        sys.exit(app(standalone_mode=not is_json) or 0)
-    except CoworkError as error:
-        _fail(Problem(error.code, error.message, error.remedy), is_json=is_json)
+        code = app(prog_name="coworkai", standalone_mode=not is_json) or 0
+    except SystemExit as ended:
+        code, cause = ended.code, ended.__context__
+        if isinstance(cause, BrokenPipeError):
+            unread = Problem("unread", "stdout was closed before all was written", "read all of it")
+            _fail(unread, is_json=False)
+        # Typer prints why it ends the command, but for this and for signals.
+        if type(cause).__name__ == "NoArgsIsHelpError":
+            example = f"{_path(cause)} COMMAND"
+            missing = Problem("usage", "no command given", f"give one of those above: {example}")
+            _fail(missing, is_json=False, exit_code=2)
     except typer.TyperException as error:
-        # Without JSON it has been printed, with the usage of the command.
-        command = getattr(error, "ctx", None)
-        path = "coworkai" if command is None else command.command_path
-        usage = Problem("usage", error.format_message(), f"{path} --help")
+        usage = Problem("usage", error.format_message(), f"{_path(error)} --help")
         _fail(usage, is_json=is_json, exit_code=error.exit_code)
-    except _REFUSED as error:
-        refused = Problem(
-            "path_refused", f"{error.filename}: {error.strerror}", "check the path and its permissions"
-        )
-        _fail(refused, is_json=is_json)
-    except OSError as error:
-        if error.errno not in _NO_ROOM:
-            raise
-        no_room = f"nothing more can be written: {error.strerror}"
-        _fail(Problem("no_room", no_room, "make room, or give another folder"), is_json=is_json)
+    except (Exception, PanicException) as error:
+        _fail(_problem(error), is_json=is_json)
+    if code == _STOPPED:
+        stopped = Problem("stopped", "stopped before it was done", "run it again")
+        _fail(stopped, is_json=is_json, exit_code=_STOPPED)
+    sys.exit(code)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,18 +100,35 @@ class Problem:
     remedy: str | None
 
 
+def _problem(error: BaseException) -> Problem:
+    """What an exception is to the user; of a fault of ours the stack trace is printed."""
+    if isinstance(error, CoworkError):
+        return Problem(error.code, error.message, error.remedy)
+    if isinstance(error, _REFUSED):
+        return Problem(
+            "path_refused", f"{error.filename}: {error.strerror}", "check the path and its permissions"
+        )
+    if isinstance(error, OSError) and error.errno in _NO_ROOM:
+        no_room = f"nothing more can be written: {error.strerror}"
+        return Problem("no_room", no_room, "make room, or give another folder")
+    from coworkai.common.isolation import location
+
+    traceback.print_exception(error)
+    fault = f"{type(error).__name__} in {location(error)}"
+    return Problem("internal", fault, "a fault of CoworkAI: report it with the lines above")
+
+
+def _path(error: BaseException | None) -> str:
+    """The command that was used wrongly, as it was typed."""
+    context = getattr(error, "ctx", None)
+    return "coworkai" if context is None else str(context.command_path)
+
+
 def _fail(problem: Problem, *, is_json: bool, exit_code: int = 1) -> NoReturn:
+    say(problem.message, problem.remedy)
     if is_json:
         print_json({"error": problem})
-        sys.exit(exit_code)
-    err.print(f"[bold red]error:[/] {_plain(problem.message)}", soft_wrap=True)
-    if problem.remedy is not None:
-        err.print(f"       {_plain(problem.remedy)}", soft_wrap=True)
     sys.exit(exit_code)
-
-
-def _plain(text: str) -> str:
-    return text.replace("[", r"\[")
 
 
 if __name__ == "__main__":

@@ -12,17 +12,19 @@ import fcntl
 import hashlib
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Self
+from typing import IO, Any, Self
 
 import httpx
 
@@ -69,6 +71,10 @@ _OWN = frozenset(
 PLACES = frozenset(f"{ENV_PREFIX}{name}" for name in ("LAKE_URI", "STORAGE_OPTIONS", "CONTROL_URL"))
 """Settings of where data is."""
 _IDENTITY = PushIdentity("coworkai-local", "push@local.iam.gserviceaccount.com")
+
+
+_ERRORS = {"ERROR", "CRITICAL"}
+_OUR_FRAME = re.compile(r".*/(coworkai/[\w/]+\.py:\d+) ")
 
 
 class ServiceDied(Terminal):
@@ -458,6 +464,35 @@ def _is_ready(client: httpx.Client, service: Service) -> bool:
         return False
 
 
+def first_failure(logs: Iterable[Path], since: datetime) -> str | None:
+    """Type and place of the earliest error in logs of services; None where they hold none since then."""
+    errors = [
+        entry
+        for path in logs
+        for entry in _entries(path)
+        if entry.get("severity") in _ERRORS and datetime.fromisoformat(entry["time"]) >= since
+    ]
+    if not errors:
+        return None
+    first = min(errors, key=lambda entry: datetime.fromisoformat(entry["time"]))
+    error = first.get("error", {})
+    frames = error.get("frames", [])
+    ours = [found[1] for frame in frames if (found := _OUR_FRAME.match(frame))]
+    kind = first.get("error_type") or error.get("type", first["message"]).rpartition(".")[2]
+    place = (
+        first.get("location") or (ours or frames or [first["logging.googleapis.com/labels"]["logger"]])[-1]
+    )
+    return f"{kind} in {place}" + (f": {error['message']}" if "message" in error else "")
+
+
+def _entries(log_path: Path) -> Iterator[dict[str, Any]]:
+    """What a service has logged, without what others wrote there as text."""
+    with log_path.open(encoding="utf-8", errors="replace") as lines:
+        for line in lines:
+            with suppress(ValueError):
+                yield json.loads(line)
+
+
 def _last_words(log_path: Path) -> str:
     """Why a service stopped, from the last error of its log; empty where it says nothing."""
     for line in reversed(log_path.read_text(encoding="utf-8", errors="replace").splitlines()[-50:]):
@@ -466,7 +501,7 @@ def _last_words(log_path: Path) -> str:
         except ValueError:
             # A setting that stopped it, or a failed import: plain text on stderr.
             return f": {line.strip()}" if line.strip() else ""
-        if entry.get("severity") in {"ERROR", "CRITICAL"}:
+        if entry.get("severity") in _ERRORS:
             error = entry.get("error", {})
             detail = error.get("message") or error.get("type")
             return f": {entry['message']}" + (f" ({detail})" if detail else "")

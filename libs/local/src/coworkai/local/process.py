@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import shlex
 import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from coworkai.common.bus import Publisher
@@ -18,7 +20,14 @@ from coworkai.common.errors import Terminal
 from coworkai.common.lake import Lake
 from coworkai.common.wording import counted
 from coworkai.local.bus.publisher import EmbeddedPublisher
-from coworkai.local.platform import PLACES, PROJECT, Platform, private_environment, private_settings
+from coworkai.local.platform import (
+    PLACES,
+    PROJECT,
+    Platform,
+    first_failure,
+    private_environment,
+    private_settings,
+)
 from coworkai.local.progress import Progress, wait_until_processed, wait_until_taken
 from coworkai.local.sender import (
     MAX_EMBEDDED_BYTES,
@@ -94,7 +103,7 @@ def process(folder: Path, data_dir: Path, policy: TenantPolicy, watcher: Watcher
     Raises NotFound (no record files), Terminal (the folder is in use, a line is too large), ServiceDied,
     Stalled, and Incomplete when a message was given up or a day failed.
     """
-    started = time.monotonic()
+    started, started_at = time.monotonic(), utc_now()
     files = record_files(folder)
     check_sizes(files, MAX_EMBEDDED_BYTES)
     settings = private_settings(data_dir)
@@ -128,11 +137,19 @@ def process(folder: Path, data_dir: Path, policy: TenantPolicy, watcher: Watcher
             remedy=f"see {data_dir / 'logs'} for what refused them",
         )
     if left.failed_days:
-        raise Incomplete(
-            f"{counted(left.failed_days, 'day')} could not be computed",
-            remedy=f"see {data_dir / 'logs' / 'runner.log'}; with --data, ops/failures names the workers",
-        )
+        raise not_computed(left.failed_days, data_dir, started_at)
     return summarise(lake, policy.tenant_id) | {"elapsed_s": round(time.monotonic() - started, 3)}
+
+
+def not_computed(days: int, data_dir: Path, since: datetime) -> Incomplete:
+    """What is wrong with days that failed: where the first error since then came from, and what shows all."""
+    logs = [data_dir / "logs" / f"{service}.log" for service in ("runner", "insights")]
+    first = first_failure(logs, since)
+    show_all = shlex.join(["grep", '"ERROR"', *map(str, logs)])
+    return Incomplete(
+        f"{counted(days, 'day')} could not be computed" + (f", first {first}" if first else ""),
+        remedy=f"all errors: {show_all}; with --data, ops/failures names the workers",
+    )
 
 
 def open_control(data_dir: Path) -> Control:

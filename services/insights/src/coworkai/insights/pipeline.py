@@ -27,6 +27,7 @@ from coworkai.common.clock import Clock, utc_now
 from coworkai.common.control import Control, DirtyDay, Lane, Stage, Tenant
 from coworkai.common.errors import LeaseLost, NotFound, Overloaded, Terminal, Transient
 from coworkai.common.insight_policy import InsightPolicy, Writer
+from coworkai.common.isolation import log_failures
 from coworkai.common.lake import Lake
 from coworkai.common.lease import HeldLease
 from coworkai.common.observability import get_logger, meter, tracer
@@ -97,6 +98,8 @@ class _Progress:
         self.relooks |= batch.relooks
         for day, failures in batch.failures.items():
             self.failures.setdefault(day, []).extend(failures)
+            if failures:
+                log_failures(log, day, failures)
 
     @property
     def failed_days(self) -> set[date]:

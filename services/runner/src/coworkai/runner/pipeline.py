@@ -29,6 +29,7 @@ from coworkai.common.artifacts import ArtifactStore
 from coworkai.common.clock import Clock, utc_now
 from coworkai.common.control import Control, DirtyDay, Lane, Stage, Tenant
 from coworkai.common.errors import AccountingError, LeaseLost, NotFound, Transient
+from coworkai.common.isolation import log_failures
 from coworkai.common.lake import Lake
 from coworkai.common.lease import HeldLease
 from coworkai.common.observability import get_logger
@@ -420,6 +421,7 @@ class _Progress:
             computed.append(result)
             if result.run.failures:
                 self._failed.add(day)
+                log_failures(log, day, result.run.failures)
         return computed
 
     def outcome(self) -> Outcome:

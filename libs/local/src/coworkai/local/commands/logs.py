@@ -16,7 +16,16 @@ from coworkai.common.control.audit_log import AuditLog
 from coworkai.common.control.chains import Broken
 from coworkai.common.settings import CommonSettings
 from coworkai.common.wording import counted
-from coworkai.local.commands.options import DEFAULT_DATA, Data, Json, Tenant, out, print_json, settings_of
+from coworkai.local.commands.options import (
+    DEFAULT_DATA,
+    Data,
+    Json,
+    Tenant,
+    out,
+    print_json,
+    say,
+    settings_of,
+)
 from coworkai.local.identities import known_tenant, stored_user_id
 from coworkai.partner_api.secrets import Purpose, Secrets
 
@@ -49,7 +58,7 @@ def verify_access_log(
         else:
             found = log.verify(tenant, stored_user_id(settings, tenant, user))
     what = f"{counted(found.entries, 'read')} of {counted(found.chains, 'worker')}"
-    _tell(found.entries, what, found.broken, json=json)
+    _tell(tenant, found.entries, what, found.broken, json=json)
 
 
 @audit_log.command("verify")
@@ -62,7 +71,7 @@ def verify_audit_log(tenant: Tenant, data: Data = DEFAULT_DATA, json: Json = Fal
     """
     with _store(data, tenant) as (_, database, secrets):
         entries, broken = AuditLog(database, secrets.key(Purpose.AUDIT_LOG)).verify(tenant)
-    _tell(entries, counted(entries, "event"), [] if broken is None else [broken], json=json)
+    _tell(tenant, entries, counted(entries, "event"), [] if broken is None else [broken], json=json)
 
 
 @audit_log.command("list")
@@ -117,7 +126,7 @@ def _store(data: Path, tenant: str) -> Iterator[tuple[CommonSettings, Database, 
         database.close()
 
 
-def _tell(entries: int, what: str, broken: Sequence[Broken], *, json: bool) -> None:
+def _tell(tenant: str, entries: int, what: str, broken: Sequence[Broken], *, json: bool) -> None:
     """Say what was found; exit code 1 for a log that does not verify."""
     if json:
         faults = [{"worker_id": _worker(each), "seq": each.seq, "fault": each.fault} for each in broken]
@@ -130,6 +139,10 @@ def _tell(entries: int, what: str, broken: Sequence[Broken], *, json: bool) -> N
     else:
         out.print(f"intact: {what}")
     if broken:
+        say(
+            f"{counted(len(broken), 'fault')} in the log of {tenant}",
+            "somebody wrote to the control store beside CoworkAI: find out who, and compare it with a backup",
+        )
         raise typer.Exit(1)
 
 

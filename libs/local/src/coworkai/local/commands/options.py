@@ -13,6 +13,7 @@ from typing import Annotated
 import msgspec
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 from coworkai.common.errors import SettingsError
 from coworkai.common.settings import CommonSettings, load
@@ -49,6 +50,13 @@ out = result_console(os.environ, is_terminal=sys.stdout.isatty())
 """Results."""
 err = Console(stderr=True, highlight=False)
 """Progress and errors, so that results can be piped."""
+
+
+def say(message: str, remedy: str | None) -> None:
+    """Print on stderr why a command fails, and what to do."""
+    err.print(f"[bold red]error:[/] {escape(message)}", soft_wrap=True)
+    if remedy is not None:
+        err.print(f"       {escape(remedy)}", soft_wrap=True)
 
 
 def local_date(value: str) -> date:
