@@ -450,6 +450,19 @@ def test_a_path_that_the_system_refuses_is_an_error_without_a_stack_trace(
     assert capsys.readouterr().err.startswith("error: ")
 
 
+def test_a_store_that_does_not_answer_comes_with_a_remedy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "control.db").mkdir()
+    code, _, err = ended(monkeypatch, capsys, "tenant", "list", "--data", str(tmp_path))
+    assert code == 1
+    assert re.fullmatch(
+        r"error: the control store did not answer \(\w+\)\n"
+        r" {7}try again; if it stays so, see the logs in the data folder\n",
+        err,
+    )
+
+
 def test_results_that_go_to_no_terminal_are_not_cut_at_its_width() -> None:
     assert result_console({}, is_terminal=False).width == 200
     assert result_console({"COLUMNS": "100"}, is_terminal=False).width != 200

@@ -17,7 +17,7 @@ from typing import NoReturn
 import typer
 from polars.exceptions import PanicException
 
-from coworkai.common.errors import CoworkError
+from coworkai.common.errors import CoworkError, Transient
 from coworkai.common.observability import TextFormatter
 from coworkai.local.commands import briefs, control, convert, keys, lake, logs, quarantine, run, tenants
 from coworkai.local.commands.options import JSON_OPTION, print_json, say
@@ -53,6 +53,8 @@ app.add_typer(control.app, name="control")
 _REFUSED = (PermissionError, FileExistsError, IsADirectoryError, NotADirectoryError)
 """What the system says of a path that it does not let us use; a file that is missing would be our mistake."""
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
+_TRY_AGAIN = "try again; if it stays so, see the logs in the data folder"
+_LOOK = "check what was given and what is set; the logs in the data folder may say more"
 _STOPPED = 130
 """Exit code of a command that a signal has stopped."""
 
@@ -97,13 +99,14 @@ class Problem:
 
     code: str
     message: str
-    remedy: str | None
+    remedy: str
 
 
 def _problem(error: BaseException) -> Problem:
     """What an exception is to the user; of a fault of ours the stack trace is printed."""
     if isinstance(error, CoworkError):
-        return Problem(error.code, error.message, error.remedy)
+        usual = _TRY_AGAIN if isinstance(error, Transient) else _LOOK
+        return Problem(error.code, error.message, error.remedy or usual)
     if isinstance(error, _REFUSED):
         return Problem(
             "path_refused", f"{error.filename}: {error.strerror}", "check the path and its permissions"

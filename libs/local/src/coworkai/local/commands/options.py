@@ -52,11 +52,10 @@ err = Console(stderr=True, highlight=False)
 """Progress and errors, so that results can be piped."""
 
 
-def say(message: str, remedy: str | None) -> None:
+def say(message: str, remedy: str) -> None:
     """Print on stderr why a command fails, and what to do."""
     err.print(f"[bold red]error:[/] {escape(message)}", soft_wrap=True)
-    if remedy is not None:
-        err.print(f"       {escape(remedy)}", soft_wrap=True)
+    err.print(f"       {escape(remedy)}", soft_wrap=True)
 
 
 def local_date(value: str) -> date:
