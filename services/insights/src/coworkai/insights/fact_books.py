@@ -165,23 +165,16 @@ class _Maker:
         if self._next is None or self._next[0] != user_id:
             return
         before = f"{self._prefix}:{fact_part(user_id)}:"
+        kind, days, key_values, values = self._kind, self._days, self._key_values, self._values
         for row in self._next[1]:
-            iso, source = self._days[row[1]]
+            on = row[1]
+            iso, (table, version) = days[on]
             measure = self._prefix if self._measure is None else row[self._measure]
             form = self._forms.get(measure) or self._form(measure)
-            key = row[self._key_values]
+            key = row[key_values]
             name = self._id(before, iso, row, key)
             facts[name] = Fact(
-                name,
-                self._kind,
-                user_id,
-                row[1],
-                measure,
-                form,
-                row[self._values],
-                source.table,
-                source.version,
-                (user_id, iso, *key),
+                name, kind, user_id, on, measure, form, row[values], table, version, (user_id, iso, *key)
             )
         self._next = next(self._workers, None)
 
