@@ -82,6 +82,22 @@ class MigrationContract:
         assert control.ingest_key_tenant(key) == "acme"
         assert [day.date for day in control.dirty()] == [TODAY]
 
+    def test_exports_under_way_have_made_no_attempt_when_attempts_begin_to_count(
+        self, database: Database
+    ) -> None:
+        database.migrate("0003")
+        columns = (
+            "export_id, tenant_id, principal_id, request, format, state, files, data_version, created_at"
+        )
+        with database.write() as connection:
+            values = "'exp_1', 'acme', 'key_1', '{}', 'csv', 'running', '[]', 1, 1"
+            connection.execute(text(f"INSERT INTO exports ({columns}) VALUES ({values})"))
+        for revision, attempts in ((LAST, 0), ("0003", None), (LAST, 0)):
+            database.migrate(revision)
+            with database.read() as connection:
+                (row,) = connection.execute(text("SELECT * FROM exports")).mappings()
+            assert (row["export_id"], row.get("attempts")) == ("exp_1", attempts)
+
     def test_a_store_of_before_migrations_is_taken_with_what_it_holds(self, database: Database) -> None:
         before_migrations(database)
         tenant = Control(database).put_tenant("acme")

@@ -14,9 +14,10 @@ import pytest
 from tests.unit.partner_api.conftest import Api
 from tests.unit.partner_api.gold_lake import GoldLake, day, kpis, rows
 
+from coworkai.common.errors import StorageUnavailable
 from coworkai.common.lake import vacuum
 from coworkai.common.tables import GOLD_KPI_DAILY, GOLD_KPI_GROUPS, GOLD_WORKBLOCKS
-from coworkai.partner_api.exports import CLAIM, MAX_UNDER_WAY, Exporter
+from coworkai.partner_api.exports import CLAIM, MAX_ATTEMPTS, MAX_UNDER_WAY, RETRY, Exporter
 from coworkai.partner_api.principal import Scope
 
 
@@ -293,6 +294,65 @@ def test_what_a_process_that_died_has_made_is_kept_and_another_goes_on(api: Api,
     assert api.get(export["files"][0]["url"]).content == b"kept as it was"
     assert "2026-10-28" in api.get(export["files"][2]["url"]).text
     assert [entry.row_count for entry in lake.reads_of(api, "ana")] == [6, 6, 6]
+
+
+def _dying(api: Api, calls: int, error: BaseException, rows_a_part: int = 250_000) -> Exporter:
+    """An exporter whose next call to the store after so many fails, and the others do not."""
+    dying = exporter(api, rows_a_part)
+    in_store = dying._in_store
+    done: list[None] = []
+
+    async def dies(work: Callable[[], Any]) -> Any:
+        done.append(None)
+        if len(done) == calls + 1:
+            raise error
+        return await in_store(work)
+
+    dying._in_store = dies
+    return dying
+
+
+def test_an_export_that_kills_whoever_makes_it_fails_and_is_in_nobodys_way(api: Api, lake: GoldLake) -> None:
+    lake.publish_kpis(day(0))
+    key = api.key()
+    deadly = create(api, key).headers["location"]
+    api.now += timedelta(seconds=1)
+    harmless = create(api, key, format="csv").headers["location"]
+    for _ in range(MAX_ATTEMPTS):
+        with pytest.raises(Died):
+            api.run(_dying(api, 1, Died()).make_next())
+        assert api.get(deadly, key=key).json()["state"] == "running"
+        api.now += CLAIM
+    assert api.run(exporter(api).make_next())
+    assert api.get(harmless, key=key).json()["state"] == "ready"
+    failed = api.get(deadly, key=key).json()
+    assert (failed["state"], failed["error_code"], failed["files"]) == ("failed", "too_many_attempts", [])
+    assert api.get(f"/problems/{failed['error_code']}").status_code == 200
+    assert not api.run(exporter(api).make_next())
+
+
+def test_an_export_that_comes_further_each_time_is_made_whoever_dies(api: Api, lake: GoldLake) -> None:
+    for number in range(MAX_ATTEMPTS + 2):
+        lake.publish_kpis(day(number))
+    key = api.key()
+    path = create(api, key).headers["location"]
+    for _ in range(MAX_ATTEMPTS + 1):
+        with pytest.raises(Died):
+            api.run(_dying(api, 2, Died(), rows_a_part=6).make_next())
+        api.now += CLAIM
+    assert api.run(exporter(api, rows_a_part=6).make_next())
+    assert api.get(path, key=key).json()["state"] == "ready"
+
+
+def test_an_export_that_waits_for_the_store_is_tried_as_often_as_it_takes(api: Api, lake: GoldLake) -> None:
+    lake.publish_kpis(day(0))
+    key = api.key()
+    path = create(api, key).headers["location"]
+    for _ in range(MAX_ATTEMPTS + 1):
+        assert api.run(_dying(api, 1, StorageUnavailable("no answer")).make_next())
+        api.now += RETRY
+    assert api.run(exporter(api).make_next())
+    assert api.get(path, key=key).json()["state"] == "ready"
 
 
 def test_a_process_that_lost_its_claim_keeps_nothing_more(api: Api, lake: GoldLake) -> None:

@@ -2,7 +2,8 @@
 
     queued ─▶ running ─▶ part ─▶ part ─▶ … ─▶ ready ─▶ expired
                  │                              ╰ or failed: its parts are removed ╯
-                 ╰ its process died: another claims it, and goes on after the last part that is kept
+                 ╰ its process died: another claims it, and goes on after the last part that is kept;
+                   where MAX_ATTEMPTS have died of the same part, it has failed
 
 Invariants: an export is of the data version that it was asked for at; a part is kept with the claim that it
 was made under, so two processes never both make one; everybody whose rows are in a part has it in their
@@ -53,6 +54,8 @@ CLAIM = timedelta(seconds=60)
 """Longer than a part takes; then the process that makes it is taken for dead."""
 RETRY = timedelta(seconds=10)
 GIVEN_UP = timedelta(hours=6)
+MAX_ATTEMPTS = 5
+"""Processes that may die of an export without making a part of it."""
 MAX_UNDER_WAY = 20
 """Exports of a tenant that wait or are made: they are made one after the other, everybody's in one row."""
 LOOK_EVERY_S = 5.0
@@ -183,13 +186,19 @@ class ExportStore:
             return [self._seen(row) for row in connection.execute(statement)]
 
     def claim(self) -> Export | None:
-        """The oldest export that nobody is making, claimed."""
+        """The oldest export that nobody is making, claimed; those that have killed enough have failed."""
         now = self._clock()
-        free = or_(
-            table.c.state == ExportState.QUEUED.value,
-            and_(table.c.state == ExportState.RUNNING.value, table.c.claimed_until <= now),
+        is_left = and_(table.c.state == ExportState.RUNNING.value, table.c.claimed_until <= now)
+        deadly = (
+            update(table)
+            .where(is_left, table.c.attempts >= MAX_ATTEMPTS)
+            .values(_failed(Code.TOO_MANY_ATTEMPTS.value, now))
+            .returning(table.c.export_id)
         )
+        free = or_(table.c.state == ExportState.QUEUED.value, is_left)
         with self._database.write() as connection:
+            for export_id in connection.execute(deadly).scalars():
+                log.warning("export is given up: its processes died", export=export_id)
             export_id = connection.execute(
                 select(table.c.export_id).where(free).order_by(table.c.created_at).limit(1)
             ).scalar_one_or_none()
@@ -201,6 +210,7 @@ class ExportStore:
                 .values(
                     state=ExportState.RUNNING.value,
                     started_at=now,
+                    attempts=table.c.attempts + 1,
                     claimed_until=now + CLAIM,
                     claim_token=secrets.token_hex(16),
                 )
@@ -210,7 +220,7 @@ class ExportStore:
 
     def keep(self, export: Export, files: Sequence[dict[str, Any]]) -> bool:
         """Keep the parts that there are, and the claim; whether the claim still held."""
-        return self._update(export, files=list(files), claimed_until=self._clock() + CLAIM)
+        return self._update(export, files=list(files), claimed_until=self._clock() + CLAIM, attempts=1)
 
     def finish(self, export: Export, files: Sequence[dict[str, Any]], expires_at: datetime) -> bool:
         """Make the export ready, and tell of it; whether the claim still held."""
@@ -235,20 +245,11 @@ class ExportStore:
 
     def fail(self, export: Export, error_code: str) -> bool:
         """Give the export up; what there is of it expires at once. Whether the claim still held."""
-        now = self._clock()
-        return self._update(
-            export,
-            state=ExportState.FAILED.value,
-            error_code=error_code,
-            finished_at=now,
-            expires_at=now,
-            claimed_until=None,
-            claim_token=None,
-        )
+        return self._update(export, **_failed(error_code, self._clock()))
 
     def put_off(self, export: Export) -> bool:
-        """Let whoever comes first try again in a while."""
-        return self._update(export, claimed_until=self._clock() + RETRY)
+        """Let whoever comes first try again in a while. Nobody died: that was no attempt."""
+        return self._update(export, claimed_until=self._clock() + RETRY, attempts=table.c.attempts - 1)
 
     def expired(self) -> list[Export]:
         """Exports whose files are to be removed."""
@@ -437,6 +438,18 @@ def _changed(connection: Connection, export: Export, values: Mapping[str, Any]) 
         .values(values)
     )
     return changed.rowcount == 1
+
+
+def _failed(error_code: str, now: datetime) -> dict[str, Any]:
+    """Columns of an export that has failed."""
+    return {
+        "state": ExportState.FAILED.value,
+        "error_code": error_code,
+        "finished_at": now,
+        "expires_at": now,
+        "claimed_until": None,
+        "claim_token": None,
+    }
 
 
 def query_of(export: Export) -> Query:

@@ -58,6 +58,7 @@ class Code(StrEnum):
     NOT_PUBLISHED = "not_published"
     RATE_LIMITED = "rate_limited"
     TOO_MANY_FAILURES = "too_many_failures"
+    TOO_MANY_ATTEMPTS = "too_many_attempts"
     HEADERS_TOO_LARGE = "headers_too_large"
     INTERNAL = "internal"
     STORAGE_UNAVAILABLE = "storage_unavailable"
@@ -156,12 +157,20 @@ KINDS: Mapping[Code, Kind] = {
     Code.TOO_MANY_FAILURES: Kind(
         429, "Too many failed attempts", "Credentials from this source, or for this key, failed too often."
     ),
+    Code.TOO_MANY_ATTEMPTS: Kind(
+        500,
+        "Tried too often",
+        "Every process that made the export has died; ask for fewer days or workers, or for other columns.",
+    ),
     Code.HEADERS_TOO_LARGE: Kind(431, "The headers are too large", "Send fewer or shorter headers."),
     Code.INTERNAL: Kind(500, "Internal error", "Our fault; the request id leads to what happened."),
     Code.STORAGE_UNAVAILABLE: Kind(503, "Storage does not answer", "Try again after `Retry-After`."),
     Code.OVERLOADED: Kind(503, "Overloaded", "Try again after `Retry-After`."),
     Code.UNAVAILABLE: Kind(503, "Unavailable", "Try again after `Retry-After`."),
 }
+
+OF_EXPORTS = frozenset({Code.TOO_MANY_ATTEMPTS})
+"""Why an export has failed; no request is answered with these."""
 
 _BY_STATUS = {
     400: Code.BAD_REQUEST,

@@ -27,7 +27,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.engine import Dialect
 
-REVISION = "0003"
+REVISION = "0004"
 """The migration that these tables are the outcome of."""
 KEY_ID_CHARS = 16
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -260,6 +260,7 @@ exports = Table(
     Column("error_code", String(64)),
     Column("claimed_until", Instant),
     Column("claim_token", String(64)),
+    Column("attempts", Integer, nullable=False, server_default="0"),
     Index("ix_exports_listed", "tenant_id", "created_at"),
     Index("ix_exports_state", "state", "created_at"),
 )

@@ -11,7 +11,15 @@ from typing import Any
 import msgspec
 
 from coworkai.common.errors import CoworkError
-from coworkai.partner_api.problems import KINDS, PROBLEM_JSON, SHARING_PREFIX, Code, Refused, answer
+from coworkai.partner_api.problems import (
+    KINDS,
+    OF_EXPORTS,
+    PROBLEM_JSON,
+    SHARING_PREFIX,
+    Code,
+    Refused,
+    answer,
+)
 
 Json = dict[str, Any]
 
@@ -142,7 +150,7 @@ def name_of(status: int, *, sharing: bool = False) -> str:
 def problem_responses() -> dict[str, Json]:
     """A response for each status that a problem can have, under its name."""
     by_status: dict[int, list[Code]] = {}
-    for code in Code:
+    for code in (each for each in Code if each not in OF_EXPORTS):
         by_status.setdefault(KINDS[code].status, []).append(code)
     found: dict[str, Json] = {}
     for status, codes in sorted(by_status.items()):
