@@ -20,7 +20,8 @@ from coworkai.common.events import Source
 from coworkai.common.tables import STAGE2_TABLES
 from coworkai.runner.pipeline import PipelineConfig
 
-LEASE_TTL_S = 0.5
+LEASE_TTL_S = 2.0
+"""A loaded machine does not lose it; the lease of a process that died is waited for so long."""
 DEADLINE_S = 120
 EVENT = "00000000-0000-0000-0000-0000000000aa"
 WORKERS = tuple(f"worker{n}" for n in range(7))
