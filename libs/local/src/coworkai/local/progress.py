@@ -5,12 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Protocol
 
 import httpx
 import msgspec
 
 from coworkai.common.control import Control, Stage
-from coworkai.common.errors import Terminal, Transient
+from coworkai.common.errors import Transient
 from coworkai.common.lake import Lake
 from coworkai.common.tables import Table
 from coworkai.local.platform import Platform
@@ -25,6 +27,12 @@ class Stalled(Transient):
     """Nothing has moved for a long time."""
 
     code = "stalled"
+
+
+class BusSilent(Transient):
+    """The bus did not answer, or not as it should."""
+
+    code = "bus_silent"
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +102,20 @@ def wait_until_processed(
     return _wait(platform, lambda bus: look(bus, control, lake, tenant_id), on_progress)
 
 
+class _Watched(Protocol):
+    """A platform as far as waiting for it needs one."""
+
+    @property
+    def bus_url(self) -> str: ...
+
+    @property
+    def data_dir(self) -> Path: ...
+
+    def check(self) -> None: ...
+
+
 def _wait(
-    platform: Platform,
+    platform: _Watched,
     look_at: Callable[[httpx.Client], Progress],
     on_progress: Callable[[Progress], None],
 ) -> Progress:
@@ -104,17 +124,25 @@ def _wait(
     with httpx.Client(base_url=platform.bus_url, timeout=10) as bus:
         while True:
             platform.check()
-            now = look_at(bus)
+            is_overdue = time.monotonic() - moved_at > STALLED_AFTER_S
+            try:
+                now = look_at(bus)
+            except Transient:
+                # A busy machine answers late; that nothing moves any more, it has minutes to deny.
+                if is_overdue:
+                    raise
+                time.sleep(POLL_S)
+                continue
             if now != last:
                 last, moved_at = now, time.monotonic()
                 on_progress(now)
-            if now.is_done:
-                return now
-            if time.monotonic() - moved_at > STALLED_AFTER_S:
+            elif is_overdue:
                 raise Stalled(
                     f"nothing has moved for {STALLED_AFTER_S:.0f} s: {now}",
                     remedy=f"see the logs in {platform.data_dir / 'logs'}",
                 )
+            if now.is_done:
+                return now
             time.sleep(POLL_S)
 
 
@@ -152,4 +180,6 @@ def _bus_status(bus: httpx.Client) -> _BusStatus:
         response = bus.get("/status")
         return msgspec.json.decode(response.content, type=_BusStatus)
     except (httpx.HTTPError, msgspec.DecodeError) as error:
-        raise Terminal(f"the bus does not tell its status ({type(error).__name__})") from None
+        raise BusSilent(
+            f"the bus does not tell its status ({type(error).__name__})", remedy="see the bus's log"
+        ) from None
