@@ -192,6 +192,8 @@ def test_every_snippet_works(served: Served, folder: Path) -> None:
         "API": served.url,
         "KEY": key.removeprefix("KEY="),
         "SPARK_REMOTE": f"sc://{host}:{port}",
+        # Spark's client by itself looks for an installation and uses nothing of it.
+        "SPARK_HOME": str(folder),
         # The official clients' own.
         "PYTHONWARNINGS": "ignore",
     }
