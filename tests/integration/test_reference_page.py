@@ -12,6 +12,7 @@ from tests.integration.browser import Tab, installed, tab
 from tests.unit.partner_api.gold_lake import GoldLake
 
 BROWSER = installed()
+BLANK_PAGE_BYTES = 20_000
 pytestmark = [
     pytest.mark.integration,
     pytest.mark.skipif(BROWSER is None, reason="no Chromium on this machine"),
@@ -33,7 +34,9 @@ def browser(tmp_path: Path) -> Iterator[Tab]:
 
 
 @pytest.mark.parametrize("width", [390, 1440])
-def test_the_page_shows_by_one_request_to_its_own_host(partner: Partner, browser: Tab, width: int) -> None:
+def test_the_page_shows_by_one_request_to_its_own_host(
+    partner: Partner, browser: Tab, width: int, tmp_path: Path
+) -> None:
     browser.open(f"{partner.url}/docs#list_kpis_daily", width=width)
     asked = [one["request"]["url"] for one in browser.told("Network.requestWillBeSent")]
     assert {urlsplit(url)._replace(fragment="").geturl() for url in asked} - {"data:,"} == {
@@ -49,3 +52,6 @@ def test_the_page_shows_by_one_request_to_its_own_host(partner: Partner, browser
         0 <= browser.evaluate("document.querySelector('#list_kpis_daily').getBoundingClientRect().top") < 99
     )
     assert browser.evaluate("document.documentElement.scrollWidth") <= width
+    # For people to look at, in the folder that a run keeps.
+    browser.screenshot(tmp_path / "reference.png")
+    assert (tmp_path / "reference.png").stat().st_size > BLANK_PAGE_BYTES
