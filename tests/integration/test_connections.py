@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import socket
-import threading
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
-import uvicorn
+from tests.integration.serving import serving
 
 from coworkai.common.connection import MAX_HEAD_BYTES, Connection
 
@@ -29,17 +28,8 @@ async def length_of_body(_scope: Any, receive: Any, send: Any) -> None:
 
 @pytest.fixture(scope="module")
 def port() -> Iterator[int]:
-    config = uvicorn.Config(length_of_body, port=0, http=Connection, lifespan="off", log_config=None)
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    try:
-        while not server.started:
-            thread.join(0.01)
-        yield server.servers[0].sockets[0].getsockname()[1]
-    finally:
-        server.should_exit = True
-        thread.join(MOST_S)
+    with serving(length_of_body, Connection) as port:
+        yield port
 
 
 def connected(port: int) -> socket.socket:

@@ -17,6 +17,7 @@ import duckdb
 import httpx
 import pytest
 from tests.e2e.partner import Partner, running
+from tests.integration.spark_options import SUBMIT_ARGUMENTS
 from tests.unit.partner_api.gold_lake import GoldLake, day
 
 pytestmark = pytest.mark.integration
@@ -68,19 +69,12 @@ def test_duckdb_reads_the_addresses(shared: Shared) -> None:
 def test_apache_spark_reads_the_addresses_from_its_executors(shared: Shared, tmp_path: Path) -> None:
     asked = tmp_path / "shared.json"
     asked.write_text(json.dumps({"schema": shared.schema, "files": shared.files}))
-    options = {
-        "spark.ui.enabled": "false",
-        "spark.driver.host": "127.0.0.1",
-        "spark.driver.bindAddress": "127.0.0.1",
-        "spark.sql.shuffle.partitions": "2",
-    }
-    arguments = " ".join(f"--conf {name}={value}" for name, value in options.items())
     done = subprocess.run(
         [sys.executable, "-m", "tests.integration.spark_reads_share", str(asked)],
         env={
             **os.environ,
             "PYSPARK_PYTHON": sys.executable,
-            "PYSPARK_SUBMIT_ARGS": f"--master local[2] {arguments} pyspark-shell",
+            "PYSPARK_SUBMIT_ARGS": SUBMIT_ARGUMENTS,
         },
         capture_output=True,
         text=True,

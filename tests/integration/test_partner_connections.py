@@ -8,7 +8,6 @@ import select
 import socket
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -18,7 +17,7 @@ from typing import Any
 
 import httpx
 import pytest
-import uvicorn
+from tests.integration.serving import serving
 
 from coworkai.common.control import Control, Database
 from coworkai.common.settings import load
@@ -179,28 +178,12 @@ async def endless(_scope: Any, _receive: Any, send: Any) -> None:
     await send({"type": "http.response.body", "body": b"x" * 64_000_000})
 
 
-@contextmanager
-def serving(settings: PartnerApiSettings) -> Iterator[int]:
-    """The port of a server whose every answer is endless, in a thread."""
-    config = uvicorn.Config(endless, port=0, http=protocol(settings), lifespan="off", log_config=None)
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    try:
-        while not server.started:
-            thread.join(0.01)
-        yield server.servers[0].sockets[0].getsockname()[1]
-    finally:
-        server.should_exit = True
-        thread.join(MOST_S)
-
-
 def test_a_client_that_does_not_read_its_answer_is_given_up_and_one_that_reads_gets_it_whole(
     folder: Path,
 ) -> None:
     settings = load(PartnerApiSettings, folder, send_timeout_s=1)
     request = b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
-    with serving(settings) as port:
+    with serving(endless, protocol(settings)) as port:
         reader = Running(port).connection()
         stalled = Running(port).connection()
         with reader, stalled:

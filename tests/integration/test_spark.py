@@ -15,6 +15,7 @@ import pytest
 from polars.testing import assert_frame_equal
 from pysail.spark import SparkConnectServer
 from tests.factories import TENANT, at
+from tests.integration.spark_options import SUBMIT_ARGUMENTS
 from tests.unit.runner.pipeline.lakes import RUNNERS_TABLES, Place
 
 from coworkai.common.control import Stage
@@ -168,13 +169,4 @@ def test_sail_publishes_what_the_local_engine_publishes(place: Place, elsewhere:
 @pytest.mark.integration
 @pytest.mark.skipif(shutil.which("java") is None, reason="Apache Spark needs Java")
 def test_apache_spark_publishes_what_the_local_engine_publishes(place: Place, elsewhere: Place) -> None:
-    options = {
-        "spark.ui.enabled": "false",
-        "spark.driver.host": "127.0.0.1",
-        "spark.driver.bindAddress": "127.0.0.1",
-        "spark.sql.shuffle.partitions": "2",
-    }
-    arguments = " ".join(f"--conf {name}={value}" for name, value in options.items())
-    assert_computes_the_same(
-        place, elsewhere, PYSPARK_SUBMIT_ARGS=f"--master local[2] {arguments} pyspark-shell"
-    )
+    assert_computes_the_same(place, elsewhere, PYSPARK_SUBMIT_ARGS=SUBMIT_ARGUMENTS)

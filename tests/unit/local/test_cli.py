@@ -12,29 +12,14 @@ import pytest
 from polars.exceptions import PanicException
 from sqlalchemy import text
 from tests.factories import TENANT, at
+from tests.unit.local.commands import RUNNER, fails, run
 from tests.unit.runner.pipeline.lakes import DAY, Place, worked
-from typer.testing import CliRunner
 
 from coworkai.common.control import Control, Database, Lane, Stage
-from coworkai.common.errors import CoworkError
 from coworkai.common.events import Source
 from coworkai.local import inventory
 from coworkai.local.cli import app, main
 from coworkai.local.commands.options import result_console, settings_of
-
-RUNNER = CliRunner()
-
-
-def run(*arguments: str | Path) -> str:
-    result = RUNNER.invoke(app, [str(argument) for argument in arguments], catch_exceptions=False)
-    assert result.exit_code == 0, result.output
-    return result.stdout
-
-
-def fails(*arguments: str | Path) -> CoworkError:
-    with pytest.raises(CoworkError) as raised:
-        RUNNER.invoke(app, [str(argument) for argument in arguments], catch_exceptions=False)
-    return raised.value
 
 
 def commands() -> list[list[str]]:

@@ -7,25 +7,10 @@ import json
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
+from tests.unit.local.commands import RUNNER, fails, run
 
-from coworkai.common.errors import CoworkError
 from coworkai.local.cli import app
 from coworkai.local.platform import lock_folder
-
-RUNNER = CliRunner()
-
-
-def run(*arguments: str | Path) -> str:
-    result = RUNNER.invoke(app, [str(argument) for argument in arguments], catch_exceptions=False)
-    assert result.exit_code == 0, result.output
-    return result.stdout
-
-
-def fails(*arguments: str | Path) -> CoworkError:
-    with pytest.raises(CoworkError) as raised:
-        RUNNER.invoke(app, [str(argument) for argument in arguments], catch_exceptions=False)
-    return raised.value
 
 
 def misused(*arguments: str | Path) -> str:

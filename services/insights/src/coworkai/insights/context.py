@@ -35,7 +35,7 @@ from coworkai.insights.tokens import Tokenizer
 MESSAGE_MAX_CHARS = 600
 _SUBJECT_MAX_CHARS = 120
 _ID_BYTES = 16
-_FORMS_KEPT, _WRITERS_KEPT, _NAMES_KEPT = 256, 256, 256
+_FORMS_KEPT, _WRITERS_KEPT = 256, 256
 _SILENT_AT_NOTHING = frozenset({FieldUnit.SECONDS, FieldUnit.COUNT, FieldUnit.FLAG})
 """Units of which a line does not say zero or no, but for what arrived."""
 _Writers = Mapping[FieldUnit, Callable[[Any], str]]
@@ -247,7 +247,7 @@ def _writers(zone: str, on: date) -> _Writers:
     # A status is a word of ours, as are numbers and times.
     return {
         **words,
-        FieldUnit.NAME: lru_cache(_NAMES_KEPT)(lambda value: escaped(words[FieldUnit.NAME](value))),
+        FieldUnit.NAME: lambda value: escaped(words[FieldUnit.NAME](value)),
         FieldUnit.TEXT: lambda value: escaped(clean(value, MESSAGE_MAX_CHARS)),
     }
 

@@ -25,6 +25,7 @@ from coworkai.common.settings import load
 from coworkai.common.wording import counted
 from coworkai.local.commands.options import (
     DEFAULT_DATA,
+    AnyTenant,
     Data,
     Json,
     TenantArgument,
@@ -126,10 +127,7 @@ def create(
 
 @app.command("list")
 def list_keys(
-    tenant: Annotated[
-        str | None,
-        typer.Argument(metavar="[TENANT]", help="Tenant; all by default.", show_default=False),
-    ] = None,
+    tenant: AnyTenant = None,
     data: Data = DEFAULT_DATA,
     json: Json = False,
 ) -> None:

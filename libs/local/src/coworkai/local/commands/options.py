@@ -26,6 +26,9 @@ _OF_THE_FOLDER = frozenset({"lake_uri", "control_url", "master_key"})
 Data = Annotated[
     Path, typer.Option("--data", metavar="DIR", help="Data folder: lake, stores, keys and logs.")
 ]
+AnyTenant = Annotated[
+    str | None, typer.Argument(metavar="[TENANT]", help="Tenant; all by default.", show_default=False)
+]
 JSON_OPTION = "--json"
 Json = Annotated[
     bool,

@@ -19,6 +19,7 @@ from coworkai.common.insight_policy import NEEDED, InsightPolicy, Writer, Writer
 from coworkai.common.settings import Mode
 from coworkai.local.commands.options import (
     DEFAULT_DATA,
+    AnyTenant,
     Data,
     Json,
     TenantArgument,
@@ -235,10 +236,7 @@ def create_key(tenant_id: TenantArgument, data: Data = DEFAULT_DATA, json: Json 
 
 @key.command("list")
 def list_keys(
-    tenant_id: Annotated[
-        str | None,
-        typer.Argument(metavar="[TENANT]", help="Tenant; all by default.", show_default=False),
-    ] = None,
+    tenant_id: AnyTenant = None,
     data: Data = DEFAULT_DATA,
     json: Json = False,
 ) -> None:
