@@ -36,12 +36,11 @@ from coworkai.common.observability import get_logger
 from coworkai.partner_api.formats import Format, encode
 from coworkai.partner_api.gold import Gold
 from coworkai.partner_api.hot import chunks
-from coworkai.partner_api.metrics import few_behind
 from coworkai.partner_api.pages import Query, parse
 from coworkai.partner_api.principal import Principal, PrincipalKind, Reach
 from coworkai.partner_api.problems import Code, Refused
-from coworkai.partner_api.resources import KPI_ROLLUPS, RESOURCES, Resource
-from coworkai.partner_api.selection import Rows, Selection
+from coworkai.partner_api.resources import RESOURCES, Resource
+from coworkai.partner_api.selection import Rows, Selection, workers_shown
 from coworkai.partner_api.selection import select as selected
 from coworkai.partner_api.webhooks.event_types import EventType, ExportReady
 from coworkai.partner_api.webhooks.events import Events, Occurrence
@@ -403,10 +402,8 @@ class Exporter:
         )
 
     async def _record(self, export: Export, selection: Selection, rows: pl.DataFrame) -> None:
-        resource, span = selection.resource, selection.span
-        workers = resource.workers_of(rows) if resource.has_workers else set()
-        if resource is KPI_ROLLUPS:
-            workers |= await self._gold.in_thread(lambda: few_behind(selection.snapshot, rows))
+        span = selection.span
+        workers = await workers_shown(self._gold, selection, rows)
         if not workers or export.request["kind"] == PrincipalKind.WORKER.value:
             return
         await self._access_log.record(

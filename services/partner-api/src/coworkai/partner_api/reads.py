@@ -27,11 +27,10 @@ from coworkai.partner_api.etags import etag, is_current, not_modified
 from coworkai.partner_api.formats import Format, chosen, encode
 from coworkai.partner_api.gold import Gold, Snapshot, VersionExpired, VersionNotFound
 from coworkai.partner_api.guard import Access, Caller, caller_of, guarded
-from coworkai.partner_api.metrics import few_behind
 from coworkai.partner_api.pages import Cursors, Query, parameters, parse
 from coworkai.partner_api.problems import Code, Refused, not_found
-from coworkai.partner_api.resources import KPI_ROLLUPS, WORKER, Resource
-from coworkai.partner_api.selection import Page, Rows, Selection, select
+from coworkai.partner_api.resources import WORKER, Resource
+from coworkai.partner_api.selection import Page, Rows, Selection, select, workers_shown
 
 T = TypeVar("T")
 BULK_AT_ONCE = 2
@@ -138,7 +137,7 @@ class Reads:
             if query.cursor is None:
                 raise
             raise _cursor_expired() from None
-        shown = await self._shown(selection, page.rows)
+        shown = await workers_shown(self._gold, selection, page.rows)
         await record(caller, resource, shown, page.rows.height, selection.span)
         cursor = None
         if page.following is not None:
@@ -235,20 +234,13 @@ class Reads:
 
         async with self._bulk:
             rows, body = await self._gold.in_thread(made)
-        shown = await self._shown(selection, rows)
+        shown = await workers_shown(self._gold, selection, rows)
         await record(caller, selection.resource, shown, rows.height, selection.span)
         if selection.changed is not None:
             headers["x-changed-dates"] = ",".join(day.isoformat() for day in selection.changed)
         name = f"{selection.resource.path.replace('/', '-')}.{query.form.extension}"
         headers["content-disposition"] = f'attachment; filename="{name}"'
         return Response(body, headers=headers, media_type=query.form.media_type)
-
-    async def _shown(self, selection: Selection, rows: pl.DataFrame) -> set[str]:
-        """Everybody whose rows these are, or of whom a group's row tells because few are behind it."""
-        workers = selection.resource.workers_of(rows)
-        if selection.resource is KPI_ROLLUPS:
-            workers |= await self._gold.in_thread(lambda: few_behind(selection.snapshot, rows))
-        return workers
 
     async def _pinned(self, tenant_id: str, data_version: int) -> Snapshot:
         try:

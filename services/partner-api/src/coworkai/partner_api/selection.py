@@ -14,11 +14,12 @@ from typing import NamedTuple, TypeVar
 
 import polars as pl
 
-from coworkai.partner_api.gold import Partition, Snapshot
+from coworkai.partner_api.gold import Gold, Partition, Snapshot
 from coworkai.partner_api.hot import ROWS_A_READ, HotDays, chunks
+from coworkai.partner_api.metrics import few_behind
 from coworkai.partner_api.pages import Position, Query, Span, span_of
 from coworkai.partner_api.problems import Code, Refused
-from coworkai.partner_api.resources import WORKER, Resource
+from coworkai.partner_api.resources import KPI_ROLLUPS, WORKER, Resource
 
 Frame = TypeVar("Frame", pl.DataFrame, pl.LazyFrame)
 RECENT_DAYS = 35
@@ -258,3 +259,14 @@ def check_height(height: int, max_rows: int) -> None:
             f"more than {max_rows} rows",
             remedy="ask for fewer days or workers, page through JSON, or make an export: POST /v1/exports",
         )
+
+
+async def workers_shown(gold: Gold, selection: Selection, rows: pl.DataFrame) -> set[str]:
+    """Everybody whose rows these are, or of whom a group's row tells because few are behind it.
+
+    Raises VersionExpired, StorageUnavailable.
+    """
+    workers = selection.resource.workers_of(rows)
+    if selection.resource is KPI_ROLLUPS:
+        workers |= await gold.in_thread(lambda: few_behind(selection.snapshot, rows))
+    return workers
